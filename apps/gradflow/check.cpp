@@ -1,0 +1,98 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "commands.hpp"
+#include "gradflow/core/parallel.hpp"
+#include "gradflow/experiment/identity.hpp"
+#include "gradflow/experiment/run.hpp"
+#include "gradflow/experiment/schema.hpp"
+#include "gradflow/store/result_file.hpp"
+
+namespace gradflow::apps {
+namespace {
+
+/// Orthogonal linear layers keep every norm: an answer known without theory, through every floor of the program.
+constexpr const char* known_sweep = R"(
+title = "gradflow check"
+seed = 1
+[network]
+depth = 24
+width = 96
+activation = "linear"
+[init]
+scheme = "orthogonal"
+[data]
+batch = 40
+[run]
+precision = "float64"
+)";
+
+/// Largest change of a norm over the layers, as log10. Rounding alone: 24 products of length 96 in float64.
+double largest_drift(const store::ResultFile& file) {
+  double drift = 0;
+  for (const char* name : {"preact_log10_norm_mean", "dgrad_log10_norm_mean"}) {
+    const std::vector<double> norms = file.read(name, 0);
+    for (const double norm : norms) drift = std::max(drift, std::abs(norm - norms.front()));
+  }
+  return drift;
+}
+
+void print_machine(const mpi::Communicator& world) {
+  for (const auto& [name, version] : experiment::versions()) fmt::print("  {:<18} {}\n", name, version);
+  fmt::print("  {:<18} {}\n", "numerics", experiment::numerics_identity().text());
+  fmt::print("  {:<18} {} ranks, {} on this host\n", "MPI", world.size(), world.ranks_on_this_host());
+}
+
+/// What each rank may use, one line per rank. @collective
+void print_binding(const mpi::Communicator& world) {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  const std::vector<std::string> lines =
+      world.gather(fmt::format("rank {:<6} {}: {} CPUs in its mask", world.rank(), host, usable_threads()));
+  for (const std::string& line : lines) fmt::print("  {}\n", line);
+}
+
+double measured_drift(const mpi::Communicator& world, const std::filesystem::path& file) {
+  const sweep::Sweep sweep = sweep::Sweep::parse(known_sweep, "(built in)", experiment::sweep_schema());
+  const experiment::Request request{.stages = std::min(world.size(), 24), .microbatches = {}, .threads = {}};
+  const experiment::Plan plan = experiment::make_plan(sweep, request, world.size(), threads_per_rank(world));
+  experiment::RunOptions options;
+  options.output = file;
+  Threads(plan.threads).run([&] { experiment::run(world, sweep, plan, options); });
+  return world.broadcast(world.rank() == 0 ? largest_drift(store::ResultFile::open(file)) : 0.0);
+}
+
+int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
+  if (world.rank() == 0) print_machine(world);
+  print_binding(world);
+
+  const std::filesystem::path file =
+      folder / world.broadcast(fmt::format("gradflow-check-{}.h5", world.rank() == 0 ? getpid() : 0));
+  const double drift = measured_drift(world, file);
+  constexpr double rounding = 1e-12;
+  if (world.rank() == 0) {
+    std::filesystem::remove(file);
+    std::filesystem::remove(file.string() + ".lock");
+    fmt::print("  {:<18} {} ranks wrote and read {}\n", "parallel HDF5", world.size(), folder.string());
+    fmt::print("  {:<18} orthogonal linear layers keep norms to {:.1e} (allowed {:.0e}): {}\n", "known answer", drift,
+               rounding, drift < rounding ? "right" : "WRONG");
+  }
+  return drift < rounding ? Exit::complete : Exit::failed;
+}
+
+}  // namespace
+
+void add_check(CLI::App& program, Chosen& chosen) {
+  const auto folder = std::make_shared<std::string>(".");
+  CLI::App* command = program.add_subcommand(
+      "check", "Tries this machine: MPI, parallel HDF5 in a folder, BLAS build, threads and binding, a known answer.");
+  command->add_option("DIR", *folder, "folder to write a small file in")->capture_default_str();
+  command->callback([folder, &chosen] {
+    chosen.command = [folder](const mpi::Communicator& world) { return check(world, *folder); };
+  });
+}
+
+}  // namespace gradflow::apps

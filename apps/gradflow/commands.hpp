@@ -1,0 +1,65 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gradflow/experiment/plan.hpp"
+#include "gradflow/mpi/communicator.hpp"
+
+namespace gradflow::apps {
+
+/// Exit status of a sub-command; the contract of every batch script.
+enum Exit : int { complete = 0, failed = 1, mistake = 2, resumable = 75 };
+
+/// What a sub-command does once MPI is up. @collective over `world`
+using Command = std::function<int(const mpi::Communicator& world)>;
+
+/// Where a sub-command leaves what it will do.
+struct Chosen {
+  Command command;
+};
+
+// Each adds one sub-command, with its help, to the program. One file each.
+void add_run(CLI::App& program, Chosen& chosen);
+void add_plan(CLI::App& program, Chosen& chosen);
+void add_show(CLI::App& program, Chosen& chosen);
+void add_report(CLI::App& program, Chosen& chosen);
+void add_list(CLI::App& program, Chosen& chosen);
+void add_check(CLI::App& program, Chosen& chosen);
+
+/// What `run` and `plan` have in common on their command lines.
+struct SweepOptions {
+  std::string file;
+  std::vector<std::string> overrides;
+  std::string stages = "auto";
+  std::string microbatches = "auto";
+  std::string threads = "auto";
+  std::string schedule = "streamed_1f1b";
+
+  void add_to(CLI::App& command);
+
+  /// @throws UserError for a count that is neither a positive number nor auto
+  experiment::Request request() const;
+};
+
+/// Reads the sweep on rank 0 and shares its text, so that a file on one node is enough. @collective
+/// @throws UserError on every rank alike
+sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& options);
+
+/// Threads one rank can use, its share if several ranks of this host may use the same CPUs. @collective
+int threads_per_rank(const mpi::Communicator& world);
+
+/// "3h50m", "45s", "90" (minutes): seconds. @throws UserError
+double seconds_of(const std::string& duration);
+
+/// "3 h 12 min", "4.2 s".
+std::string readable_seconds(double seconds);
+
+/// "1.3 GiB".
+std::string readable_bytes(double bytes);
+
+}  // namespace gradflow::apps

@@ -1,0 +1,93 @@
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "commands.hpp"
+#include "gradflow/core/blas.hpp"
+#include "gradflow/core/errors.hpp"
+#include "gradflow/mpi/environment.hpp"
+#include "stop_signals.hpp"
+
+namespace gradflow::apps {
+namespace {
+
+constexpr const char* about =
+    "gradflow measures how signals and gradients propagate through the layers of very deep networks,\n"
+    "split over MPI ranks, with the theory's prediction beside every measurement.\n"
+    "\n"
+    "  gradflow plan jobs/sweeps/quickstart.toml             what would happen, and how long it takes\n"
+    "  mpirun -n 2 gradflow run jobs/sweeps/quickstart.toml -o results/quickstart.h5\n"
+    "  gradflow report results/quickstart.h5 -o results/quickstart.html\n"
+    "\n"
+    "Exit status: 0 complete; 1 failed; 2 a mistake in the input, nothing was written; 75 stopped early,\n"
+    "continue with the same command.";
+
+void add_commands(CLI::App& program, Chosen& chosen) {
+  add_plan(program, chosen);
+  add_run(program, chosen);
+  add_show(program, chosen);
+  add_report(program, chosen);
+  add_list(program, chosen);
+  add_check(program, chosen);
+  program.require_subcommand(1);
+  program.set_version_flag("--version", GRADFLOW_VERSION);
+}
+
+void say(const std::string& message) { fmt::print(stderr, "gradflow: {}\n", message); }
+
+/// The user's mistake is known to every rank; one of them speaks.
+int tell_mistake(const std::string& message) {
+  if (mpi::launch_rank() == 0) say(message);
+  return Exit::mistake;
+}
+
+/// A failure of one rank: the others wait for messages that will not come, so the whole job ends.
+[[noreturn]] void end_job(const std::exception& error) {
+  say(fmt::format("rank {}: {}", mpi::launch_rank(), error.what()));
+  mpi::abort(Exit::failed);
+}
+
+/// Parses the command line. Nothing: go on; otherwise the exit status.
+std::optional<int> parse(CLI::App& program, int argc, char** argv) {
+  try {
+    program.parse(argc, argv);
+    return {};
+  } catch (const CLI::Success& asked_for_help) {
+    return mpi::launch_rank() == 0 ? program.exit(asked_for_help) : Exit::complete;
+  } catch (const CLI::ParseError& error) {
+    return tell_mistake(fmt::format("{}\nRun \"gradflow --help\" or \"gradflow COMMAND --help\".", error.what()));
+  }
+}
+
+int main(int argc, char** argv) {
+  CLI::App program(about, "gradflow");
+  Chosen chosen;
+  add_commands(program, chosen);
+  if (const std::optional<int> status = parse(program, argc, argv)) return *status;
+
+  catch_stop_signals();  // before MPI: an early SIGUSR1 would end the rank
+  // One place catches. A mistake is the same on every rank, so the job ends in order; anything else ends it at once.
+  try {
+    mpi::Environment environment(argc, argv);
+    try {
+      require_thread_safe_blas();
+      return chosen.command(mpi::Communicator::world());
+    } catch (const UserError& error) {
+      return tell_mistake(error.what());
+    } catch (const std::exception& error) {
+      end_job(error);
+    }
+  } catch (const UserError& error) {
+    return tell_mistake(error.what());
+  }
+}
+
+}  // namespace
+}  // namespace gradflow::apps
+
+int main(int argc, char** argv) {
+  // OpenBLAS reads this when it is first used; the threads of a rank are oneTBB's.
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);
+  return gradflow::apps::main(argc, argv);
+}

@@ -1,0 +1,91 @@
+#include "gradflow/experiment/run.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "commands.hpp"
+#include "gradflow/core/parallel.hpp"
+#include "progress_line.hpp"
+#include "stop_signals.hpp"
+
+namespace gradflow::apps {
+namespace {
+
+struct RunArguments {
+  SweepOptions sweep;
+  std::string output;
+  std::string max_time;
+  bool allow_mixed_numerics = false;
+};
+
+using Clock = std::chrono::steady_clock;
+
+/// Whether to begin no further point: a signal came, or the time is up.
+std::function<bool()> stop_rule(const std::string& max_time, Clock::time_point start) {
+  if (max_time.empty()) return stop_requested;
+  const double limit = seconds_of(max_time);
+  return [limit, start] {
+    return stop_requested() || std::chrono::duration<double>(Clock::now() - start).count() > limit;
+  };
+}
+
+void print_plan(const experiment::Plan& plan, std::uint64_t points) {
+  fmt::print(stderr, "{} points on {} {} of {} {}, {} threads each, {}\n", points, plan.layout.groups(),
+             plan.layout.groups() == 1 ? "pipeline" : "pipelines", plan.layout.stages,
+             plan.layout.stages == 1 ? "stage" : "stages", plan.threads, plan.schedule->name);
+  for (const std::string& note : plan.notes) fmt::print(stderr, "note: {}\n", note);
+}
+
+int report_outcome(const experiment::Outcome& outcome, const std::string& output, bool speak) {
+  if (speak) {
+    fmt::print(stderr, "{}: {} of {} points done{}, {} by this run\n", output, outcome.done, outcome.points,
+               outcome.failed ? fmt::format(", {} failed", outcome.failed) : "", outcome.measured);
+    if (!outcome.complete()) fmt::print(stderr, "stopped early: continue with the same command\n");
+  }
+  if (!outcome.complete()) return Exit::resumable;
+  return outcome.failed > 0 ? Exit::failed : Exit::complete;
+}
+
+int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::time_point start) {
+  const std::function<bool()> stop = stop_rule(arguments.max_time, start);
+  const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
+  const experiment::Plan plan =
+      experiment::make_plan(sweep, arguments.sweep.request(), world.size(), threads_per_rank(world));
+  if (world.rank() == 0) print_plan(plan, sweep.size());
+
+  ProgressLine line;
+  experiment::RunOptions options{.output = arguments.output, .allow_mixed_numerics = arguments.allow_mixed_numerics};
+  options.stop = stop;
+  options.progress = [&](std::uint64_t finished, std::uint64_t points) { line.show(finished, points); };
+
+  experiment::Outcome outcome;
+  Threads threads(plan.threads);
+  threads.run([&] { outcome = experiment::run(world, sweep, plan, options); });
+  line.end();
+  return report_outcome(outcome, arguments.output, world.rank() == 0);
+}
+
+}  // namespace
+
+void add_run(CLI::App& program, Chosen& chosen) {
+  const auto start = Clock::now();
+  const auto arguments = std::make_shared<RunArguments>();
+  CLI::App* command = program.add_subcommand(
+      "run",
+      "Measures every point of a sweep into one HDF5 file. Alone, under mpirun -n N, or under srun.\n"
+      "The same command on an existing file continues it: nothing that is finished is measured again.\n"
+      "No result depends on the number of ranks, stages, threads or microbatches.");
+  arguments->sweep.add_to(*command);
+  command->add_option("-o,--output", arguments->output, "the result file")->required()->type_name("FILE.h5");
+  command->add_option("--max-time", arguments->max_time, "begin no new point after this time: 3h50m, 90m, 45s")
+      ->type_name("TIME");
+  command->add_flag("--allow-mixed-numerics", arguments->allow_mixed_numerics,
+                    "accept ranks or an old file whose arithmetic has other bits");
+  command->callback([=, &chosen] {
+    chosen.command = [=](const mpi::Communicator& world) { return run(world, *arguments, start); };
+  });
+}
+
+}  // namespace gradflow::apps

@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <regex>
+#include <thread>
+
+#include "commands.hpp"
+#include "gradflow/core/parallel.hpp"
+#include "gradflow/experiment/network.hpp"
+#include "gradflow/experiment/schema.hpp"
+
+namespace gradflow::apps {
+namespace {
+
+std::optional<int> count_or_auto(const std::string& option, const std::string& text) {
+  if (text == "auto") return {};
+  int count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size() || count < 1) {
+    throw UserError(fmt::format("{}: read \"{}\"; expected a number from 1 or auto", option, text));
+  }
+  return count;
+}
+
+}  // namespace
+
+void SweepOptions::add_to(CLI::App& command) {
+  command.add_option("SWEEP.toml", file, "the sweep file")->required();
+  command.add_option("--set", overrides, "replace a key or axis of the file: --set init.sigma_w=[1, 2]")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--stages", stages, "ranks one network is split over (pipeline stages), or auto")
+      ->type_name("S|auto");
+  command.add_option("--microbatches", microbatches, "pieces a batch is cut into, or auto")->type_name("M|auto");
+  command.add_option("--threads", threads, "threads of each rank, or auto")->type_name("T|auto");
+  command.add_option("--schedule", schedule, "order of the passes: gradflow list schedules")->type_name("NAME");
+}
+
+experiment::Request SweepOptions::request() const {
+  return {.stages = count_or_auto("--stages", stages),
+          .microbatches = count_or_auto("--microbatches", microbatches),
+          .threads = count_or_auto("--threads", threads),
+          .schedule = schedule};
+}
+
+sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& options) {
+  std::string text;
+  std::string mistake;
+  if (world.rank() == 0) {
+    try {
+      text = sweep::read_text(options.file);
+    } catch (const UserError& error) {
+      mistake = error.what();
+    }
+  }
+  mistake = world.broadcast(mistake);
+  if (!mistake.empty()) throw UserError(mistake);
+  sweep::Sweep sweep =
+      sweep::Sweep::parse(world.broadcast(text), options.file, experiment::sweep_schema(), options.overrides);
+  experiment::require_networks(sweep);
+  return sweep;
+}
+
+double seconds_of(const std::string& duration) {
+  static const std::regex form("(?:(\\d+)h)?(?:(\\d+)m)?(?:(\\d+)s)?");
+  std::smatch parts;
+  if (duration.empty() || !std::regex_match(duration, parts, form)) {
+    throw UserError(fmt::format("--max-time: read \"{}\"; expected hours, minutes and seconds: 3h50m, 90m, 45s", duration));
+  }
+  const auto part = [&](int i) { return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0; };
+  return 3600 * part(1) + 60 * part(2) + part(3);
+}
+
+std::string readable_seconds(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 3600) return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
+  return fmt::format("{:.0f} h {:.0f} min", std::floor(seconds / 3600), std::floor(std::fmod(seconds, 3600) / 60));
+}
+
+std::string readable_bytes(double bytes) {
+  for (const char* unit : {"B", "KiB", "MiB", "GiB"}) {
+    if (bytes < 1024) return fmt::format("{:.4g} {}", bytes, unit);
+    bytes /= 1024;
+  }
+  return fmt::format("{:.4g} TiB", bytes);
+}
+
+int threads_per_rank(const mpi::Communicator& world) {
+  return std::max(1, std::min(usable_threads(), int(std::thread::hardware_concurrency()) / world.ranks_on_this_host()));
+}
+
+}  // namespace gradflow::apps

@@ -1,0 +1,37 @@
+# gradflow_test(NAME SOURCES files... LIBRARIES targets... [RANKS n...] [TIMEOUT seconds])
+#
+# One GoogleTest program. Without RANKS it runs alone, one CTest entry per TEST. With RANKS it runs under mpirun, one
+# CTest entry per rank count, named NAME.ranks_N and labelled ranks_N; a failure on any rank fails the entry.
+find_package(GTest)
+if(NOT GTest_FOUND)
+  message(FATAL_ERROR "GoogleTest not found: apt-get install libgtest-dev libgmock-dev")
+endif()
+include(GoogleTest)
+
+function(gradflow_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBRARIES;RANKS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  string(REPLACE "." "_" target ${name})
+  add_executable(${target}_test ${arg_SOURCES})
+  target_link_libraries(${target}_test PRIVATE ${arg_LIBRARIES} GTest::gmock)
+  target_include_directories(${target}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+
+  if(NOT arg_RANKS)
+    target_link_libraries(${target}_test PRIVATE GTest::gtest_main)
+    gtest_discover_tests(${target}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
+                         PROPERTIES TIMEOUT ${arg_TIMEOUT} ENVIRONMENT OPENBLAS_NUM_THREADS=1)
+    return()
+  endif()
+
+  target_sources(${target}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests/mpi_main.cpp)
+  target_link_libraries(${target}_test PRIVATE GTest::gtest MPI::MPI_CXX)
+  foreach(ranks ${arg_RANKS})
+    add_test(NAME ${name}.ranks_${ranks}
+      COMMAND ${MPIEXEC_EXECUTABLE} -q -n ${ranks} --oversubscribe --bind-to none $<TARGET_FILE:${target}_test>)
+    set_tests_properties(${name}.ranks_${ranks} PROPERTIES
+      LABELS ranks_${ranks} PROCESSORS 2 TIMEOUT ${arg_TIMEOUT}
+      ENVIRONMENT "OPENBLAS_NUM_THREADS=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+  endforeach()
+endfunction()

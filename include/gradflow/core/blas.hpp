@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+
+#include "gradflow/core/matrix.hpp"
+
+namespace gradflow {
+
+/// Sets OpenBLAS to one thread per call; the threads of a rank are oneTBB's.
+/// @throws UserError unless the library loaded is the pthread build: the serial build gives wrong results
+/// when called from
+///         several threads, the OpenMP build starts a team for each of them
+void require_thread_safe_blas();
+
+/// What decides the bits of a product besides its shape. Part of the numerics identity of a result file.
+struct BlasIdentity {
+  std::string version;  ///< "OpenBLAS 0.3.21"
+  std::string core;     ///< kernels chosen for this machine: "SkylakeX"
+
+  friend bool operator==(const BlasIdentity&, const BlasIdentity&) = default;
+};
+
+BlasIdentity blas_identity();
+
+/// The forward product z = h W': c[r] = a[r] b' for `rows` rows from first_row on; other rows of c stay.
+/// @param a  [batch][fan_in]     @param b  [fan_out][fan_in]     @param c  [batch][fan_out]     (padded
+/// widths)
+template <class Real>
+void multiply_transposed(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>& b,
+                         Matrix<Real>& c);
+
+/// The backward product dh = dz W: c[r] = a[r] b for `rows` rows from first_row on; other rows of c stay.
+/// @param a  [batch][fan_out]    @param b  [fan_out][fan_in]     @param c  [batch][fan_in]      (padded
+/// widths)
+template <class Real>
+void multiply(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>& b, Matrix<Real>& c);
+
+/// The weight gradient of one tile: g = a_tile' b_tile, the tile being `rows` rows from first_row on.
+/// @param a  [batch][fan_out]    @param b  [batch][fan_in]       @param g  [fan_out][fan_in]    (padded
+/// widths)
+template <class Real>
+void outer(const Matrix<Real>& a, const Matrix<Real>& b, int first_row, int rows, Matrix<Real>& g);
+
+/// a a', exactly symmetric. @param a  [samples][features]  @return  [samples][samples]
+Matrix<double> gram(const Matrix<double>& a);
+
+/// Whether products of 32-row slices have the same bits as one call of `rows` rows, forward and backward.
+///
+/// Tried once per shape on fixed random numbers, then remembered; safe from several threads. A shape that
+/// answers false must run in 32-row calls, or results would depend on the cut into microbatches.
+/// @pre rows is a multiple of tile_rows; the widths are padded
+template <class Real>
+bool slices_keep_bits(int rows, int fan_in, int fan_out);
+
+}  // namespace gradflow

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "gradflow/experiment/row.hpp"
+#include "gradflow/store/schema.hpp"
+#include "gradflow/sweep/sweep.hpp"
+
+namespace gradflow::experiment {
+
+/// Everything the result file of this sweep holds beside its measurements. The sweep and the row must outlive it.
+store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row);
+
+/// Bytes of the finished file, within a few per cent: statistics and coordinates.
+std::uint64_t predicted_file_bytes(const store::FileSchema& schema);
+
+}  // namespace gradflow::experiment

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <vector>
+
+#include "gradflow/experiment/prediction.hpp"
+#include "gradflow/pipeline/stage.hpp"
+#include "gradflow/stats/catalogue.hpp"
+#include "gradflow/stats/layer_selection.hpp"
+#include "gradflow/sweep/sweep.hpp"
+
+namespace gradflow::experiment {
+
+/// The columns of a result file and how a point's row is filled: statistics, effective initialisation, theory, run facts.
+class Row {
+ public:
+  /// The selection of a sweep: `statistics.preset` and `statistics.layers`.
+  explicit Row(const sweep::Sweep& sweep);
+
+  const std::shared_ptr<const stats::Columns>& columns() const noexcept { return columns_; }
+  stats::Needs needs() const { return stats::needed(selection_); }
+  std::vector<int> layers(int depth) const { return layers_.select(depth); }
+
+  /// This stage's part of the row of one point.
+  /// @param wall_seconds  from the first to the last microbatch of the point, on this stage
+  stats::PointTable table(const nn::NetworkSpec& network, pipeline::BlockRange blocks,
+                          const pipeline::PointResult& result, const Prediction& prediction,
+                          double wall_seconds) const;
+
+ private:
+  void fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& network,
+                           const std::vector<int>& layers) const;
+
+  stats::Selection selection_;
+  stats::LayerSelection layers_;
+  std::shared_ptr<const stats::Columns> columns_;
+  int first_of_initialisation_ = 0;
+  int first_of_theory_ = 0;
+  int first_of_run_facts_ = 0;
+};
+
+}  // namespace gradflow::experiment

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "gradflow/core/failure.hpp"
+#include "gradflow/core/scaled.hpp"
+#include "gradflow/core/signal.hpp"
+#include "gradflow/nn/network.hpp"
+
+namespace gradflow::nn {
+
+/// Which signal of a block is shown to an observer. What each means for a kind of block stands in that block's header.
+enum class Role { preact, act, dgrad };
+
+/// Whoever measures a network: sees every signal of every layer once per microbatch, while it is in cache.
+template <class Real>
+class Observer {
+ public:
+  virtual ~Observer() = default;
+
+  virtual void see(Role role, const Signal<Real>& signal, const Stack& stack) = 0;
+
+  /// Units of one point whose |phi'| is below the saturation threshold, and gradients lost below 2^-125 of their
+  /// sample's largest, in the rows seen last as Role::dgrad.
+  virtual void count(int point, std::int64_t saturated, std::int64_t lost) = 0;
+};
+
+/// What the forward pass of one microbatch leaves in a block for its backward pass. Its meaning is the block's own.
+template <class Real>
+using Tape = std::vector<Signal<Real>>;
+
+/// The first failure of each point of a bundle; a failing sample goes on as zeros, so its neighbours are not disturbed.
+using Failures = std::vector<Failure>;
+
+/// Where a cotangent enters a block: at its output, or past its activation at the preactivation.
+enum class Entry { output, preactivation };
+
+/// Squared norms of the gradient of one layer of one point, mean over the batch, with the weights' own norm beside them.
+struct WeightGradientNorms {
+  Scaled weight_gradient_squared;  ///< |mean over samples of dE/dW|_F^2
+  Scaled bias_gradient_squared;    ///< |mean over samples of dE/db|^2
+  Scaled weight_squared;           ///< |W|_F^2
+  Scaled sample_squared_sum;       ///< sum over samples of |dE_s/dW|_F^2
+  bool has_bias = false;
+};
+
+/// The weight gradients of one block, added up over the microbatches of one bundle, in ascending order.
+template <class Real>
+class WeightGradient {
+ public:
+  virtual ~WeightGradient() = default;
+
+  /// Adds one microbatch: what entered the block and the gradient of its preactivation, in true values.
+  virtual void add(Signal<Real> input, Signal<Real> preact_gradient, const Stack& stack) = 0;
+
+  /// One entry per point of the bundle. @pre every microbatch was added
+  virtual std::vector<WeightGradientNorms> norms() const = 0;
+};
+
+/// One block of a bundle of networks: forward and backward over stacked samples, exponents included.
+///
+/// A block holds no state of a pass: that lives in the tape of the microbatch. A signal that a later block needs has to
+/// be part of the State, so any block may be the first of a stage.
+template <class Real>
+class Block {
+ public:
+  virtual ~Block() = default;
+
+  /// y = block(x).
+  /// @param x  one signal per entry of the block's state, rows as in `stack`
+  virtual State<Real> forward(State<Real> x, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
+                              Failures& failures) const = 0;
+
+  /// dE/dx from dE/dy (or from dE/dz, see Entry); the weight gradient goes to `gradient`. Empties the tape.
+  /// The first block of a network returns an empty state: nobody asks for the gradient of the data.
+  virtual State<Real> backward(State<Real> dy, Entry entry, const Stack& stack, Tape<Real>& tape,
+                               Observer<Real>& observer, WeightGradient<Real>& gradient,
+                               Failures& failures) const = 0;
+
+  /// An empty sum for one pass of the bundle over its batches.
+  virtual std::unique_ptr<WeightGradient<Real>> weight_gradient() const = 0;
+};
+
+/// Widths of the signals between block `blocks_before` and the next: what a stage that begins there receives.
+std::vector<int> state_widths(const NetworkSpec& network, int blocks_before);
+
+/// A row of the block catalogue.
+struct BlockRow {
+  std::string_view name;
+  std::unique_ptr<Block<float>> (*make_float32)(const Bundle&, int layer);
+  std::unique_ptr<Block<double>> (*make_float64)(const Bundle&, int layer);
+  std::string_view doc;
+};
+
+std::span<const BlockRow> blocks();
+
+/// Layer `layer` (from 1) of every network of the bundle, its weights generated.
+/// @pre all networks of the bundle share weights (may_share_bundle)
+template <class Real>
+std::unique_ptr<Block<Real>> make_block(const Bundle& bundle, int layer);
+
+}  // namespace gradflow::nn

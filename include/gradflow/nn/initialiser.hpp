@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "gradflow/core/matrix.hpp"
+#include "gradflow/core/scaled.hpp"
+
+namespace gradflow::nn {
+
+/// The unit matrix Z a scheme scales. Schemes with the same distribution share Z at equal seed, layer and
+/// widths: common random numbers, by definition.
+enum class Distribution { normal, uniform, truncated_normal, orthogonal, identity };
+
+/// A row of the catalogue of initialisation schemes.
+struct SchemeRow {
+  std::string_view name;
+  Distribution distribution;
+  /// Var(W) where the scheme fixes it, for gain 1; null: the user's sigma_w decides.
+  double (*variance)(int fan_in, int fan_out);
+  /// The gain if none is given; 0: the scheme has no gain.
+  double default_gain;
+  /// Whether biases are U(-1, 1)/sqrt(fan_in), whatever sigma_b; otherwise they are N(0, sigma_b^2).
+  bool bias_fixed;
+  /// Std of W over sigma_w / sqrt(fan_in), for a distribution that is not corrected to unit variance; else 1.
+  double std_factor;
+  std::string_view doc;
+};
+
+/// Every scheme; the first is the default.
+std::span<const SchemeRow> schemes();
+
+/// How weights and biases of every layer begin.
+struct Initialisation {
+  const SchemeRow* scheme = &schemes().front();
+  double sigma_w = 1;
+  double sigma_b = 0;
+  double gain = 1;
+
+  /// @throws UserError if the name is unknown, a value is negative or not finite, or the scheme has no such
+  /// parameter
+  static Initialisation make(std::string_view scheme, std::optional<double> sigma_w = {},
+                             std::optional<double> sigma_b = {}, std::optional<double> gain = {});
+
+  /// W = weight_scale * Z, Z being unit_weights().
+  double weight_scale(int fan_in, int fan_out) const;
+
+  /// std(W) * sqrt(fan_in): the sigma_w of the theory. For orthogonal and identity sigma_w itself.
+  double effective_sigma_w(int fan_in, int fan_out) const;
+
+  /// std(b): b = effective_sigma_b * unit_bias().
+  double effective_sigma_b(int fan_in) const;
+
+  bool has_bias(int fan_in) const { return effective_sigma_b(fan_in) > 0; }
+};
+
+/// The unit matrix Z of layer `layer` (from 1).
+///
+/// normal, uniform: unit variance; truncated_normal: N(0, 1) given |z| <= 2, std truncated_normal_std;
+/// orthogonal: rows or columns of the Haar matrix of size max(fan_in, fan_out), from float64; identity: ones
+/// at (i, i).
+/// @return  [padded_width(fan_out)][padded_width(fan_in)], the padding zero
+template <class Real>
+Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out);
+
+/// The unit bias of layer `layer`, variance 1: normal, or uniform where the scheme fixes it.
+/// @return  [1][padded_width(fan_out)], the padding zero
+template <class Real>
+Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_out);
+
+/// The sum of z^2, in double, in an order fixed by the shape.
+template <class Real>
+Scaled frobenius_squared(const Matrix<Real>& z);
+
+}  // namespace gradflow::nn

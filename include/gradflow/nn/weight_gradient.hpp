@@ -1,0 +1,71 @@
+#pragma once
+
+#include <vector>
+
+#include "gradflow/nn/block.hpp"
+
+namespace gradflow::nn {
+
+/// Whether |dE/dW|_F comes from two batch x batch Gram matrices in float64 instead of the gradient itself. A rule on the
+/// shape alone, so it never depends on ranks, threads or microbatches.
+constexpr bool uses_gram_matrices(int fan_in, int fan_out, int batch) {
+  return double(batch) * (double(fan_in) + fan_out) < double(fan_in) * fan_out;
+}
+
+/// What a dense layer knows of one point when it asks for gradient norms.
+struct DensePoint {
+  int batch = 0;
+  bool has_bias = false;
+  Scaled weight_squared;  ///< |W|_F^2
+};
+
+/// A vector of float64 sums with one exponent: true value = values[j] * 2^exponent.
+struct ScaledVector {
+  std::vector<double> values;
+  std::int64_t exponent = 0;
+};
+
+/// A matrix with one exponent, empty until something was added.
+template <class Real>
+struct ScaledMatrix {
+  Matrix<Real> values;
+  std::int64_t exponent = 0;
+};
+
+/// dE/dW = dz' x / B and dE/db of a dense layer, for every point of a bundle.
+///
+/// Tiles of 32 samples enter with a common exponent each and are added in the order of the batch; see
+/// uses_gram_matrices for the other way. Where the Gram sum cancels below 1e-10 of its absolute sum, the gradient is
+/// formed after all.
+template <class Real>
+class DenseGradient final : public WeightGradient<Real> {
+ public:
+  DenseGradient(int fan_in, int fan_out, std::vector<DensePoint> points);
+
+  void add(Signal<Real> x, Signal<Real> dz, const Stack& stack) override;
+  std::vector<WeightGradientNorms> norms() const override;
+
+ private:
+  struct Piece {  ///< one microbatch, kept for the Gram matrices
+    Signal<Real> x;
+    Signal<Real> dz;
+    Stack stack;
+  };
+  struct Sum {
+    DensePoint point;
+    bool gram = false;
+    ScaledMatrix<Real> weight;  ///< sum over samples of dz x', [padded fan_out][padded fan_in]
+    ScaledVector bias;          ///< sum over samples of dz, [fan_out]
+    Scaled sample_squared;      ///< sum over samples of |dz|^2 |x|^2
+  };
+
+  Scaled gradient_squared(int point) const;
+  ScaledMatrix<Real> formed(int point) const;
+
+  int fan_in_;
+  int fan_out_;
+  std::vector<Sum> sums_;
+  std::vector<Piece> pieces_;  ///< only if a point uses Gram matrices
+};
+
+}  // namespace gradflow::nn

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gradflow/report/configuration.hpp"
+
+namespace gradflow::report {
+
+/// One axis of a picture: the values of a swept key, numbers ascending, texts in the order of the sweep.
+struct PlaneAxis {
+  std::string key;  ///< empty if there is no such axis; it then has one value
+  std::vector<std::string> texts;
+  std::vector<double> numbers;  ///< NaN for texts
+
+  std::size_t size() const { return texts.size(); }
+  bool is_numeric() const;
+};
+
+/// The two swept keys a picture has room for: those with most values, a number across if there is one.
+///
+/// Keys that follow from another (zipped, or the parameter of a name) need no axis. Further keys are held at
+/// the value of the first configuration.
+struct Plane {
+  PlaneAxis across;
+  PlaneAxis up;
+  std::vector<std::optional<std::size_t>> cells;  ///< [up][across] which configuration, if there is one
+  std::string held;                               ///< "width = 128, depth = 50"; empty if every key has an axis
+
+  std::optional<std::size_t> at(std::size_t up_index, std::size_t across_index) const {
+    return cells[up_index * across.size() + across_index];
+  }
+};
+
+/// @pre there is a configuration
+Plane plane_of(const std::vector<Configuration>& configurations);
+
+}  // namespace gradflow::report

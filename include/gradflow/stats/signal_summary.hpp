@@ -1,0 +1,81 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "gradflow/core/signal.hpp"
+#include "gradflow/stats/formats.hpp"
+#include "gradflow/stats/log_norms.hpp"
+#include "gradflow/stats/moments.hpp"
+
+namespace gradflow::stats {
+
+/// What a summary contains: a set of parts, joined with |. `squares` is the basis of all others.
+enum class What : unsigned {
+  nothing = 0,
+  squares = 1,          ///< count, sum of squares, min, max, zeros
+  moments = 2 | 1,      ///< mean and variance
+  shape = 4 | 3,        ///< third and fourth central moments
+  norms = 8 | 1,        ///< log10 of the samples' L2 norms
+  directions = 16 | 9,  ///< sum of the samples' unit vectors, for the correlation between samples
+  units = 32 | 1,       ///< which units are zero in every sample
+  underflow = 64 | 1,   ///< elements that would be zero in each format
+  everything = 127
+};
+constexpr What operator|(What a, What b) { return What(unsigned(a) | unsigned(b)); }
+constexpr bool has(What set, What part) { return (unsigned(set) & unsigned(part)) == unsigned(part); }
+
+/// The statistics of one signal of one layer of one point, mergeable over tiles of samples.
+///
+/// Exponents are taken into account everywhere: all numbers are those of the true values. A part that was not
+/// asked for reads as NaN. Merging tile after tile in ascending order gives the same bits however the batch
+/// was cut into microbatches: start from an empty summary and merge every tile into it.
+class SignalSummary {
+ public:
+  SignalSummary() = default;
+
+  /// Appends the summary of the samples that follow. @pre both of the same signal and the same parts
+  void merge(const SignalSummary& next);
+
+  What what() const noexcept { return what_; }
+  int width() const noexcept { return width_; }
+  std::int64_t samples() const noexcept { return samples_; }
+  std::int64_t elements() const noexcept { return moments_.count; }
+
+  const Moments& moments() const noexcept { return moments_; }
+  const LogNorms& norms() const noexcept { return norms_; }
+
+  double zero_fraction() const;       ///< elements stored as zero, over all elements
+  double dead_unit_fraction() const;  ///< units zero in every sample, over the width; NaN for one sample
+  double mean_cosine() const;         ///< uncentred, over pairs of nonzero samples; NaN without a pair
+  double underflow_fraction(
+      int format) const;  ///< nonzero elements that formats()[format] rounds to 0, over all
+
+ private:
+  template <class Real>
+  friend SignalSummary summarise(const Signal<Real>& signal, RowRange tile, What what);
+
+  What what_ = What::nothing;
+  int width_ = 0;
+  std::int64_t samples_ = 0;
+  std::int64_t zeros_ = 0;
+  Moments moments_;
+  LogNorms norms_;
+  std::vector<double> direction_sum_;  ///< [width] sum of unit vectors
+  std::vector<std::uint8_t> live_;     ///< [width] 1: nonzero in some sample
+  std::array<std::int64_t, format_count> underflows_{};
+};
+
+/// The summary of the samples of one tile; a pure function, made to run in parallel over tiles.
+///
+/// Sums run in float64 in sixteen fixed lanes (column j in lane j mod 16), so their bits do not depend on the
+/// instruction set. Elements below 2^-100 of the tile's largest sample count as zero in the pooled moments
+/// and the range: they could not change a bit of the sums. Norms, directions and counts see every sample at
+/// its own scale.
+/// @param tile  at most tile_rows samples; the padding rows are not read
+/// @pre the columns of `signal` beyond its width hold zero
+template <class Real>
+SignalSummary summarise(const Signal<Real>& signal, RowRange tile, What what);
+
+}  // namespace gradflow::stats

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <utility>
+
+namespace gradflow::store {
+
+/// The right to write FILE, held through an exclusive fcntl lock on FILE.lock.
+///
+/// The lock dies with its process, however that ends; the file beside it names the holder. Readers never look
+/// at it.
+class LockFile {
+ public:
+  /// @throws UserError naming host, process and job of the holder if somebody else writes `file`, or the
+  /// reason why
+  ///         nothing can be written beside it
+  static LockFile acquire(const std::filesystem::path& file);
+
+  LockFile(LockFile&& other) noexcept
+      : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+  LockFile& operator=(LockFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  /// Removes the file and lets go of the lock.
+  ~LockFile();
+
+ private:
+  LockFile(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
+}  // namespace gradflow::store

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <limits>
+#include <string_view>
+
+#include "gradflow/nn/activation.hpp"
+
+/// Order, chaos and the line between them.
+namespace gradflow::theory {
+
+/// What the length map does near a fixed point.
+enum class Stability {
+  none,        ///< there is no fixed point
+  attracting,  ///< q moves towards it
+  repelling,   ///< q moves away from it
+  marginal,  ///< neither: q' - q does not depend on q (linear, relu and leaky_relu at their critical sigma_w)
+};
+
+std::string_view name(Stability stability);
+
+/// A fixed point q* of the length map.
+struct FixedPoint {
+  double q =
+      std::numeric_limits<double>::quiet_NaN();  ///< NaN if there is none; if marginal every q is one: 1
+  Stability stability = Stability::none;
+};
+
+/// The fixed point that governs deep layers: the attracting one, the lowest if there are several; else the
+/// repelling one.
+FixedPoint q_fixed_point(const nn::Activation& phi, double sigma_w, double sigma_b);
+
+/// How many layers a deviation takes to shrink by e; NaN where undefined, infinity where it does not shrink
+/// exponentially.
+struct DepthScales {
+  double q = 0;  ///< xi_q = -1 / ln dq'/dq at q*
+  double c = 0;  ///< xi_c = -1 / ln dc'/dc at c*, the attracting fixed point of the correlation map in [0, 1]
+  double gradient = 0;  ///< xi_grad = 1 / |ln chi1|: of E (dE/dz)^2, shrinking or growing
+};
+
+/// All that theory says of infinitely deep layers of one kind.
+struct Asymptotics {
+  FixedPoint fixed_point;
+  double chi1 = 0;    ///< at q*; NaN if there is none, unless chi1 is the same at every q
+  double c_star = 0;  ///< NaN if q* is none
+  DepthScales depth_scale;
+};
+
+Asymptotics asymptotics(const nn::Activation& phi, double sigma_w, double sigma_b);
+
+/// The sigma_w at which chi1 = 1 at a fixed point q*, for this sigma_b.
+struct CriticalPoint {
+  double sigma_w = 0;  ///< NaN if there is none
+  double q = 0;        ///< q* there; NaN if there is none
+  Stability stability = Stability::none;
+};
+
+/// The attracting critical point, that of the lowest q* if there are several; else the repelling one; else
+/// none.
+CriticalPoint critical_sigma_w(const nn::Activation& phi, double sigma_b);
+
+}  // namespace gradflow::theory

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <vector>
+
+#include "gradflow/nn/activation.hpp"
+
+namespace gradflow::theory {
+
+/// A dense network without normalisation, as mean-field theory sees it.
+struct DenseNetwork {
+  nn::Activation activation;
+  std::vector<double> sigma_w;  ///< [depth] std(W_l) sqrt(fan_in)
+  std::vector<double> sigma_b;  ///< [depth] std(b_l)
+  std::vector<int> widths;      ///< [depth + 1] input first
+  double input_square = 1;      ///< E h_0^2
+  double input_correlation = 0;
+};
+
+/// What theory predicts for layers 1..depth. NaN where it has nothing to say.
+struct Profile {
+  std::vector<double> preact_log10_q;   ///< [depth] log10 E z_l^2
+  std::vector<double> preact_corr;      ///< [depth] correlation of two samples
+  std::vector<double> dgrad_log10_rms;  ///< [depth] log10 sqrt(E (dE/dz_l)^2); 0 at the last layer
+
+  /// All NaN: for networks no theory covers.
+  static Profile unknown(int depth);
+};
+
+/// The recursion layer by layer, at any depth and any size of signal (1e-4000, 2^10000).
+///
+/// Integrals are evaluated again only while q moves, so depth beyond that transient costs next to nothing:
+/// 10,000 layers near the critical line about as much as 200.
+/// @pre sigma_w, sigma_b and widths fit together; depth >= 1
+Profile predict(const DenseNetwork& network);
+
+}  // namespace gradflow::theory

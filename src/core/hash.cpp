@@ -1,0 +1,10 @@
+#include "gradflow/core/hash.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace gradflow {
+
+std::uint64_t xxh64(std::string_view bytes) { return XXH64(bytes.data(), bytes.size(), 0); }
+
+}  // namespace gradflow

@@ -1,0 +1,49 @@
+#include "gradflow/core/parallel.hpp"
+
+#include <sched.h>
+
+#include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include "gradflow/core/errors.hpp"
+
+namespace gradflow {
+
+int usable_threads() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
+  return CPU_COUNT(&mask);
+}
+
+struct Threads::Arena {
+  // Both: the control lets oneTBB start as many workers, the arena lets as many of them in.
+  explicit Arena(int count)
+      : control(tbb::global_control::max_allowed_parallelism, std::size_t(count)), arena(count) {}
+
+  tbb::global_control control;
+  tbb::task_arena arena;
+};
+
+Threads::Threads(int count) : count_(count) {
+  expect(count >= 1, "at least one thread");
+  arena_ = std::make_unique<Arena>(count);
+}
+
+Threads::~Threads() = default;
+
+void Threads::run(const std::function<void()>& work) { arena_->arena.execute(work); }
+
+int concurrency() { return tbb::this_task_arena::max_concurrency(); }
+
+void parallel_for(int n, const std::function<void(int)>& body) {
+  const auto run_range = [&](const tbb::blocked_range<int>& range) {
+    for (int i = range.begin(); i != range.end(); ++i) body(i);
+  };
+  tbb::this_task_arena::isolate(
+      [&] { tbb::parallel_for(tbb::blocked_range<int>(0, n, 1), run_range, tbb::simple_partitioner()); });
+}
+
+}  // namespace gradflow

@@ -1,0 +1,157 @@
+#include "gradflow/experiment/file_schema.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <set>
+
+#include "gradflow/core/hash.hpp"
+#include "gradflow/experiment/identity.hpp"
+#include "gradflow/experiment/network.hpp"
+#include "gradflow/nn/activation.hpp"
+#include "gradflow/stats/formats.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+using sweep::NamedValue;
+using sweep::Value;
+
+std::string text_of(const Value& value) {
+  if (const auto* named = std::get_if<NamedValue>(&value)) return named->name;
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  return sweep::display(value);
+}
+
+store::PointValues values_of(const sweep::Sweep& sweep, const sweep::Key& key) {
+  const auto read = [&sweep, name = key.name](auto get, auto absent) {
+    return [&sweep, name, get, absent](std::uint64_t k) {
+      const sweep::SweepPoint point = sweep.point(k);
+      return point.has(name) ? get(point, name) : absent;
+    };
+  };
+  using Point = const sweep::SweepPoint&;
+  using Name = const std::string&;
+  switch (key.type) {
+    case sweep::Type::real:
+      return store::RealOf(read([](Point p, Name n) { return p.real(n); }, std::numeric_limits<double>::quiet_NaN()));
+    case sweep::Type::integer:
+      return store::IntegerOf(read([](Point p, Name n) { return p.integer(n); }, std::int64_t(0)));
+    case sweep::Type::boolean:
+      return store::IntegerOf(read([](Point p, Name n) { return std::int64_t(p.boolean(n)); }, std::int64_t(0)));
+    case sweep::Type::seed:
+      return store::UnsignedOf(read([](Point p, Name n) { return p.seed(n); }, std::uint64_t(0)));
+    default: return store::TextOf(read([](Point p, Name n) { return text_of(p.at(n)); }, std::string()));
+  }
+}
+
+/// Every value the key takes in the sweep.
+std::vector<Value> values_in(const sweep::Sweep& sweep, const std::string& key) {
+  if (const Value* fixed = sweep.fixed(key)) return {*fixed};
+  for (const sweep::Axis& axis : sweep.axes()) {
+    for (const sweep::Column& column : axis.columns) {
+      if (column.key == key) return column.values;
+    }
+  }
+  return {};
+}
+
+/// Names of the parameters that some value of the key is given with.
+std::set<std::string> parameters_in(const sweep::Sweep& sweep, const std::string& key) {
+  std::set<std::string> parameters;
+  for (const Value& value : values_in(sweep, key)) {
+    if (const auto* named = std::get_if<NamedValue>(&value)) {
+      for (const auto& entry : named->parameters) parameters.insert(entry.first);
+    }
+  }
+  return parameters;
+}
+
+store::Coordinate parameter_coordinate(const sweep::Sweep& sweep, const sweep::Key& key, const std::string& parameter) {
+  constexpr double absent = std::numeric_limits<double>::quiet_NaN();
+  return {.name = sweep::coordinate_name(sweep.schema(), key.name, parameter),
+          .long_name = fmt::format("{} of {}", parameter, key.name),
+          .values = store::RealOf([&sweep, name = key.name, parameter](std::uint64_t k) {
+            const NamedValue value = sweep.point(k).name(name);
+            return value.has(parameter) ? value.real(parameter, absent) : absent;
+          }),
+          .swept = sweep.is_swept(key.name)};
+}
+
+std::vector<store::Coordinate> coordinates_of(const sweep::Sweep& sweep) {
+  std::vector<store::Coordinate> coordinates;
+  for (const sweep::Key& key : sweep.schema().keys()) {
+    if (!key.enters_hash || (!sweep.is_swept(key.name) && !sweep.fixed(key.name))) continue;
+    coordinates.push_back({.name = sweep::coordinate_name(sweep.schema(), key.name),
+                           .long_name = fmt::format("{}: {}", key.name, key.doc),
+                           .values = values_of(sweep, key),
+                           .swept = sweep.is_swept(key.name)});
+    for (const std::string& parameter : parameters_in(sweep, key.name)) {
+      coordinates.push_back(parameter_coordinate(sweep, key, parameter));
+    }
+  }
+  return coordinates;
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += text + "\n";
+  return all;
+}
+
+std::vector<std::pair<std::string, store::AttributeValue>> attributes_of(const sweep::Sweep& sweep) {
+  std::vector<std::pair<std::string, store::AttributeValue>> attributes;
+  for (const auto& [name, version] : versions()) attributes.emplace_back(name, version);
+  attributes.emplace_back("sweep_file", sweep.text());
+  attributes.emplace_back("sweep_file_xxh64", fmt::format("{:016x}", xxh64(sweep.text())));
+  attributes.emplace_back("sweep_overrides", joined(sweep.overrides()));
+  attributes.emplace_back("statistics_preset", std::get<std::string>(*sweep.fixed("statistics.preset")));
+  attributes.emplace_back("statistics_layers", std::get<std::string>(*sweep.fixed("statistics.layers")));
+  attributes.emplace_back("saturation_threshold", nn::saturation_threshold);
+  return attributes;
+}
+
+store::StoredLayers stored_layers(const sweep::Sweep& sweep, const Row& row) {
+  if (!depths_differ(sweep)) return row.layers(network_of(sweep.point(0)).depth());
+  return store::LayersOf(
+      [&sweep, &row](std::uint64_t k) { return row.layers(network_of(sweep.point(k)).depth()); });
+}
+
+}  // namespace
+
+store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
+  const NumericsIdentity identity = numerics_identity();
+  store::FileSchema schema;
+  schema.title = sweep.title();
+  schema.points = sweep.size();
+  schema.point_hash = [&sweep](std::uint64_t k) { return sweep.point(k).hash(); };
+  schema.coordinates = coordinates_of(sweep);
+  schema.layers = stored_layers(sweep, row);
+  schema.columns = *row.columns();
+  schema.dimensions = {{"format", "floating-point format", stats::format_names()}};
+  schema.numerics_identity = identity.text();
+  schema.openblas_core = identity.openblas_core;
+  schema.attributes = attributes_of(sweep);
+  schema.launch_facts = {"launch_start", "launch_hosts", "launch_ranks", "launch_job"};
+  return schema;
+}
+
+std::uint64_t predicted_file_bytes(const store::FileSchema& schema) {
+  std::uint64_t per_row = 0;
+  std::uint64_t per_point = 8 + 8 + 1 + 1 + 4;  // hash, checksum, status, failure code and layer
+  for (const stats::Column& column : schema.columns) {
+    (column.per_layer ? per_row : per_point) += std::uint64_t(8 * column.extent);
+  }
+  for (const store::Coordinate& coordinate : schema.coordinates) per_point += coordinate.swept ? 24 : 0;
+
+  std::uint64_t rows = 0;
+  if (const auto* layers = std::get_if<std::vector<int>>(&schema.layers)) {
+    rows = layers->size() * schema.points;
+  } else {
+    per_row += 4 + 4;  // layer, point_index
+    for (std::uint64_t k = 0; k < schema.points; ++k) rows += store::layers_of(schema, k).size();
+  }
+  return rows * per_row + schema.points * per_point;
+}
+
+}  // namespace gradflow::experiment

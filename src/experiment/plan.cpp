@@ -1,0 +1,138 @@
+#include "gradflow/experiment/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "gradflow/core/blas.hpp"
+#include "gradflow/experiment/network.hpp"
+#include "gradflow/nn/weight_gradient.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+/// Elementwise work and statistics of one unit of one sample, and one random number, in operations of a large product.
+constexpr double operations_per_element = 1500;
+constexpr double operations_per_weight = 200;
+
+int auto_stages(const sweep::Sweep& sweep, int ranks, int shallowest) {
+  if (sweep.size() >= std::uint64_t(ranks)) return 1;
+  return std::clamp(ranks / int(sweep.size()), 1, shallowest);
+}
+
+int auto_microbatches(const sweep::Sweep& sweep, const pipeline::Layout& layout) {
+  const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
+  const bool stream_fills_the_pipeline = points_per_group >= 4 * std::uint64_t(layout.stages);
+  return layout.stages == 1 || stream_fills_the_pipeline ? 1 : 2 * layout.stages;
+}
+
+void require_depth(const sweep::Sweep& sweep, int stages) {
+  const sweep::SweepPoint shallowest = shallowest_point(sweep);
+  const int depth = network_of(shallowest).depth();
+  pipeline::require_stages(stages, depth, fmt::format("point {} (depth = {})", shallowest.index(), depth));
+}
+
+void note_cut_microbatches(const sweep::Sweep& sweep, Plan& plan) {
+  const int batch = network_of(sweep.point(0)).batch;
+  const int most = padded_rows(batch) / tile_rows;
+  if (plan.microbatches <= most) return;
+  plan.notes.push_back(fmt::format("a batch of {} is cut into {} microbatches, not {}: cuts fall on multiples of {} samples",
+                                   batch, most, plan.microbatches, tile_rows));
+}
+
+/// Operations per second of this core on a middle-sized product, from a tenth of a second.
+double product_rate() {
+  constexpr int n = 512;
+  constexpr int rows = 128;
+  const Matrix<float> a(rows, n);
+  const Matrix<float> b(n, n);
+  Matrix<float> c(rows, n);
+  const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  int calls = 0;
+  for (; elapsed() < 0.1; ++calls) multiply_transposed(a, 0, rows, b, c);
+  return calls * 2.0 * rows * n * n / elapsed();
+}
+
+}  // namespace
+
+Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int threads_here) {
+  const int shallowest = network_of(shallowest_point(sweep)).depth();
+  const int stages = request.stages.value_or(auto_stages(sweep, ranks, shallowest));
+  pipeline::require_layout(ranks, stages);
+  require_depth(sweep, stages);
+
+  Plan plan;
+  plan.layout = pipeline::Layout::of(ranks, stages);
+  plan.threads = request.threads.value_or(threads_here);
+  plan.microbatches = request.microbatches.value_or(auto_microbatches(sweep, plan.layout));
+  plan.schedule = &pipeline::schedule(request.schedule);
+  if (request.microbatches) note_cut_microbatches(sweep, plan);
+  if (plan.threads > threads_here) {
+    plan.notes.push_back(fmt::format("{} threads per rank, but only {} CPUs for each: it will be slow", plan.threads,
+                                     threads_here));
+  }
+  return plan;
+}
+
+int microbatches_of(const Plan& plan, const nn::Bundle& bundle) {
+  return std::min(plan.microbatches, nn::most_microbatches(bundle));
+}
+
+std::vector<double> layer_costs(const nn::Bundle& bundle) {
+  const nn::Widths& widths = bundle.front().widths;
+  double samples = 0;
+  for (const nn::NetworkSpec& point : bundle) samples += padded_rows(point.batch);
+  std::vector<double> costs;
+  for (int layer = 1; layer <= widths.depth(); ++layer) {
+    const double in = widths.fan_in(layer);
+    const double out = widths.fan_out(layer);
+    costs.push_back(samples * out * (6 * in + operations_per_element) + operations_per_weight * in * out);
+  }
+  return costs;
+}
+
+pipeline::Partition cut(const nn::Bundle& bundle, int stages) {
+  return pipeline::Partition::balanced(layer_costs(bundle), stages);
+}
+
+std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, std::size_t bytes_of_real,
+                              const std::vector<int>& observed_layers) {
+  const nn::Bundle bundle{network};
+  const pipeline::BlockRange blocks = cut(bundle, plan.layout.stages).blocks_of(0);
+  const int microbatches = microbatches_of(plan, bundle);
+  const double points_in_flight = std::max(1.0, double(plan.layout.stages) / microbatches);
+  const double rows = padded_rows(network.batch);
+  double bytes = 0;
+  for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
+    const double in = bytes_of_real == 4 ? padded_width<float>(network.widths.fan_in(layer))
+                                         : padded_width<double>(network.widths.fan_in(layer));
+    const double out = bytes_of_real == 4 ? padded_width<float>(network.widths.fan_out(layer))
+                                          : padded_width<double>(network.widths.fan_out(layer));
+    const bool explicit_gradient =
+        microbatches > 1 && std::ranges::binary_search(observed_layers, layer) &&
+        !nn::uses_gram_matrices(network.widths.fan_in(layer), network.widths.fan_out(layer), network.batch);
+    bytes += double(bytes_of_real) * (in * out * (explicit_gradient ? 2 : 1) + rows * (in + out));
+    bytes += 2 * 8 * out;  // unit-vector and bias sums
+  }
+  return std::uint64_t(bytes * points_in_flight);
+}
+
+double predicted_seconds(const sweep::Sweep& sweep, const Plan& plan) {
+  constexpr std::uint64_t sampled = 1000;
+  const std::uint64_t step = std::max<std::uint64_t>(1, sweep.size() / sampled);
+  double operations = 0;
+  std::uint64_t points = 0;
+  for (std::uint64_t k = 0; k < sweep.size(); k += step, ++points) {
+    const nn::NetworkSpec network = network_of(sweep.point(k));
+    const std::vector<double> costs = layer_costs({network});
+    const double twice_as_slow = precision_of(sweep.point(k)) == Precision::float64 ? 2 : 1;
+    operations += twice_as_slow * std::accumulate(costs.begin(), costs.end(), 0.0);
+  }
+  const double per_point = operations / double(points);
+  return per_point * double(sweep.size()) / (product_rate() * plan.threads * plan.layout.ranks);
+}
+
+}  // namespace gradflow::experiment

@@ -1,0 +1,145 @@
+#include "gradflow/experiment/prediction.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace gradflow::experiment {
+namespace {
+
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+/// A variable with one value per stored layer.
+struct LayerColumn {
+  const char* name;
+  const char* long_name;
+  const char* formula;
+  double (*value)(const Prediction&, std::size_t layer);  ///< layer from 0
+};
+
+constexpr std::array layer_columns{
+    LayerColumn{"theory_preact_log10_q", "mean-field mean square of the preactivations",
+                "log10 q_l, q_l = sigma_w^2 E phi(sqrt(q_{l-1}) x)^2 + sigma_b^2",
+                [](const Prediction& p, std::size_t l) { return p.profile.preact_log10_q[l]; }},
+    LayerColumn{"theory_preact_corr", "mean-field correlation of two samples' preactivations",
+                "c_l = [sigma_w^2 E phi(u1) phi(u2) + sigma_b^2] / q_l",
+                [](const Prediction& p, std::size_t l) { return p.profile.preact_corr[l]; }},
+    LayerColumn{"theory_dgrad_log10_rms", "mean-field size of dE/dz_l, 0 at the last layer",
+                "log10 sqrt(prod_{j=l}^{L-1} chi(q_j) N_{j+1}/N_j)",
+                [](const Prediction& p, std::size_t l) { return p.profile.dgrad_log10_rms[l]; }},
+};
+
+/// A variable with one value per point.
+struct PointColumn {
+  const char* name;
+  const char* long_name;
+  const char* formula;
+  double (*value)(const Prediction&);
+};
+
+constexpr const char* stability_meaning = "0 none, 1 attracting, 2 repelling, 3 marginal";
+
+constexpr std::array point_columns{
+    PointColumn{"theory_chi1", "factor of E (dE/dz)^2 per layer at the fixed point",
+                "chi1 = sigma_w^2 E phi'(sqrt(q*) x)^2", [](const Prediction& p) { return p.asymptotics.chi1; }},
+    PointColumn{"theory_depth_scale", "layers over which E (dE/dz)^2 changes by e", "1 / |ln chi1|",
+                [](const Prediction& p) { return p.asymptotics.depth_scale.gradient; }},
+    PointColumn{"theory_depth_scale_corr", "layers over which a difference of correlation shrinks by e",
+                "-1 / ln (dc'/dc at c*)", [](const Prediction& p) { return p.asymptotics.depth_scale.c; }},
+    PointColumn{"theory_depth_scale_q", "layers over which a difference of variance shrinks by e",
+                "-1 / ln (dq'/dq at q*)", [](const Prediction& p) { return p.asymptotics.depth_scale.q; }},
+    PointColumn{"theory_fixed_point_q", "variance of deep preactivations", "q* = q'(q*)",
+                [](const Prediction& p) { return p.asymptotics.fixed_point.q; }},
+    PointColumn{"theory_fixed_point_stability", "what the variance does near q*", stability_meaning,
+                [](const Prediction& p) { return double(p.asymptotics.fixed_point.stability); }},
+    PointColumn{"theory_critical_sigma_w", "sigma_w at which chi1 = 1, for this sigma_b", "chi1(sigma_w, sigma_b) = 1",
+                [](const Prediction& p) { return p.critical.sigma_w; }},
+    PointColumn{"theory_critical_stability", "what the variance does near the critical q*", stability_meaning,
+                [](const Prediction& p) { return double(p.critical.stability); }},
+};
+
+theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
+  const nn::Widths& widths = network.widths;
+  theory::DenseNetwork dense{.activation = network.activation, .sigma_w = {}, .sigma_b = {}, .widths = {widths[0]}};
+  for (int layer = 1; layer <= widths.depth(); ++layer) {
+    dense.sigma_w.push_back(network.init.effective_sigma_w(widths.fan_in(layer), widths.fan_out(layer)));
+    dense.sigma_b.push_back(network.init.effective_sigma_b(widths.fan_in(layer)));
+    dense.widths.push_back(widths[layer]);
+  }
+  return dense;
+}
+
+bool all_equal(const std::vector<double>& values) {
+  return std::ranges::all_of(values, [&](double v) { return v == values.front(); });
+}
+
+Prediction nothing_known(int depth) {
+  return {theory::Profile::unknown(depth),
+          {{unknown, theory::Stability::none}, unknown, unknown, {unknown, unknown, unknown}},
+          {unknown, unknown, theory::Stability::none}};
+}
+
+bool theory_covers(const nn::NetworkSpec& network) {
+  return network.block == "dense" && network.data == "gaussian" &&
+         network.init.scheme->distribution != nn::Distribution::identity;
+}
+
+/// Whether two networks have the same prediction: theory knows neither seed nor batch.
+bool predicted_alike(const nn::NetworkSpec& a, const nn::NetworkSpec& b) {
+  return a.block == b.block && a.widths == b.widths && a.activation == b.activation &&
+         a.init.scheme == b.init.scheme && a.init.sigma_w == b.init.sigma_w && a.init.sigma_b == b.init.sigma_b &&
+         a.init.gain == b.init.gain && a.data == b.data && a.backward.loss == b.backward.loss;
+}
+
+}  // namespace
+
+Prediction predict(const nn::NetworkSpec& network) {
+  Prediction prediction = nothing_known(network.depth());
+  if (!theory_covers(network)) return prediction;
+
+  const theory::DenseNetwork dense = dense_network(network);
+  prediction.profile = theory::predict(dense);
+  if (network.backward.loss != "random") std::ranges::fill(prediction.profile.dgrad_log10_rms, unknown);
+  if (all_equal(dense.sigma_w) && all_equal(dense.sigma_b)) {
+    prediction.asymptotics = theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0]);
+  }
+  if (all_equal(dense.sigma_b)) prediction.critical = theory::critical_sigma_w(dense.activation, dense.sigma_b[0]);
+  return prediction;
+}
+
+const Prediction& Predictions::of(const nn::NetworkSpec& network) {
+  const auto known =
+      std::ranges::find_if(latest_, [&](const auto& entry) { return predicted_alike(entry.first, network); });
+  if (known != latest_.end()) {
+    latest_.splice(latest_.begin(), latest_, known);
+  } else {
+    latest_.emplace_front(network, predict(network));
+    if (latest_.size() > kept) latest_.pop_back();
+  }
+  return latest_.front().second;
+}
+
+stats::Columns prediction_columns() {
+  stats::Columns columns;
+  for (const LayerColumn& column : layer_columns) {
+    columns.push_back({.name = column.name, .long_name = column.long_name, .units = "1", .formula = column.formula,
+                       .extra_dimension = ""});
+  }
+  for (const PointColumn& column : point_columns) {
+    columns.push_back({.name = column.name, .long_name = column.long_name, .units = "1", .formula = column.formula,
+                       .per_layer = false, .extra_dimension = ""});
+  }
+  return columns;
+}
+
+void fill(stats::PointTable& table, int first_column, const std::vector<int>& layers, const Prediction& prediction) {
+  for (const LayerColumn& column : layer_columns) {
+    for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {
+      table.at(first_column, row)[0] = column.value(prediction, std::size_t(layers[std::size_t(row)] - 1));
+    }
+    ++first_column;
+  }
+  for (const PointColumn& column : point_columns) table.values(first_column++)[0] = column.value(prediction);
+}
+
+}  // namespace gradflow::experiment

@@ -1,0 +1,77 @@
+#include "gradflow/experiment/row.hpp"
+
+#include <algorithm>
+
+namespace gradflow::experiment {
+namespace {
+
+std::string setting(const sweep::Sweep& sweep, std::string_view key) {
+  return std::get<std::string>(*sweep.fixed(key));
+}
+
+stats::Columns initialisation_columns() {
+  return {{.name = "effective_sigma_w",
+           .long_name = "scale of the weights, whatever the scheme's name",
+           .units = "1",
+           .formula = "std(W_l) sqrt(fan_in)",
+           .extra_dimension = ""},
+          {.name = "effective_sigma_b",
+           .long_name = "scale of the biases, whatever the scheme's name",
+           .units = "1",
+           .formula = "std(b_l)",
+           .extra_dimension = ""}};
+}
+
+stats::Columns run_fact_columns() {
+  return {{.name = "wall_seconds",
+           .long_name = "time from the first to the last pass of the point, on the first stage",
+           .units = "s",
+           .formula = "",
+           .per_layer = false,
+           .extra_dimension = "",
+           .run_fact = true}};
+}
+
+}  // namespace
+
+Row::Row(const sweep::Sweep& sweep)
+    : selection_(stats::of_preset(setting(sweep, "statistics.preset"))),
+      layers_(stats::LayerSelection::parse(setting(sweep, "statistics.layers"))) {
+  stats::Columns columns = stats::columns_of(selection_);
+  const auto append = [&](stats::Columns more) {
+    const int first = int(columns.size());
+    columns.insert(columns.end(), more.begin(), more.end());
+    return first;
+  };
+  first_of_initialisation_ = append(initialisation_columns());
+  first_of_theory_ = append(prediction_columns());
+  first_of_run_facts_ = append(run_fact_columns());
+  columns_ = std::make_shared<const stats::Columns>(std::move(columns));
+}
+
+void Row::fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& network,
+                              const std::vector<int>& layers) const {
+  for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {
+    const int layer = layers[std::size_t(row)];
+    const int fan_in = network.widths.fan_in(layer);
+    table.at(first_of_initialisation_, row)[0] = network.init.effective_sigma_w(fan_in, network.widths.fan_out(layer));
+    table.at(first_of_initialisation_ + 1, row)[0] = network.init.effective_sigma_b(fan_in);
+  }
+}
+
+stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::BlockRange blocks,
+                             const pipeline::PointResult& result, const Prediction& prediction,
+                             double wall_seconds) const {
+  const std::vector<int> stored = layers(network.depth());
+  const auto first = std::ranges::lower_bound(stored, blocks.first + 1) - stored.begin();
+  stats::PointTable table(columns_, int(first), int(result.layers.size()));
+  for (int i = 0; i < table.rows(); ++i) {
+    stats::fill(table, table.first_row() + i, result.layers[std::size_t(i)], selection_);
+  }
+  fill_initialisation(table, network, stored);
+  fill(table, first_of_theory_, stored, prediction);
+  table.values(first_of_run_facts_)[0] = wall_seconds;
+  return table;
+}
+
+}  // namespace gradflow::experiment

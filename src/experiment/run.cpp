@@ -1,0 +1,224 @@
+#include "gradflow/experiment/run.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <variant>
+
+#include "gradflow/core/hash.hpp"
+#include "gradflow/experiment/file_schema.hpp"
+#include "gradflow/experiment/identity.hpp"
+#include "gradflow/experiment/network.hpp"
+#include "gradflow/pipeline/executor.hpp"
+#include "gradflow/store/result_file.hpp"
+#include "gradflow/store/result_store.hpp"
+#include "progress.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+std::string job_id() {
+  const char* id = std::getenv("SLURM_JOB_ID");
+  return id ? id : "";
+}
+
+/// Every rank's numerics, checked to be equal. @collective
+void require_equal_numerics(const mpi::Communicator& world, bool allow_mixed) {
+  const NumericsIdentity mine = numerics_identity();
+  const std::string text = mine.text();
+  if (world.all_equal(xxh64(text)) || allow_mixed) return;
+
+  const std::vector<std::string> texts = world.gather(fmt::format("rank on {}: {}", host_name(), text));
+  const std::set<std::string> different(texts.begin(), texts.end());
+  throw UserError(world.broadcast(
+      fmt::format("the ranks compute under different numerics, so their bits cannot be equal:\n  {}\n"
+                  "export OPENBLAS_CORETYPE={} on every node and build without -march=native, or run on equal nodes, or "
+                  "accept it with --allow-mixed-numerics",
+                  fmt::join(different, "\n  "), mine.openblas_core)));
+}
+
+/// What this launch leaves in the file. @collective
+std::map<std::string, std::string> launch_facts(const mpi::Communicator& world) {
+  const std::vector<std::string> hosts = world.gather(host_name());
+  const std::set<std::string> different(hosts.begin(), hosts.end());
+  return {{"launch_start", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))},
+          {"launch_hosts", fmt::format("{}", fmt::join(different, " "))},
+          {"launch_ranks", std::to_string(world.size())},
+          {"launch_job", job_id()}};
+}
+
+/// Whether points cost differently, so that sharing them out by number would be unfair.
+bool costs_differ(const sweep::Sweep& sweep) {
+  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch", "run.precision"};
+  return std::ranges::any_of(keys, [&](const char* key) { return sweep.is_swept(key); });
+}
+
+double cost_of(const sweep::Sweep& sweep, pipeline::PointBlock block) {
+  double cost = 0;
+  for (std::int64_t k = block.first; k < block.end; ++k) {
+    const sweep::SweepPoint point = sweep.point(std::uint64_t(k));
+    const double factor = precision_of(point) == Precision::float64 ? 2 : 1;
+    for (const double layer : layer_costs({network_of(point)})) cost += factor * layer;
+  }
+  return cost;
+}
+
+pipeline::Share share_of(const sweep::Sweep& sweep, const pipeline::Layout& layout, int group) {
+  const auto points = std::int64_t(sweep.size());
+  if (!costs_differ(sweep)) return pipeline::share_of(layout, group, points);
+  return pipeline::share_of(layout, group, points,
+                            [&](pipeline::PointBlock block) { return cost_of(sweep, block); });
+}
+
+/// The group's unfinished points of one precision, in ascending order, found one at a time.
+class PointQueue {
+ public:
+  PointQueue(const sweep::Sweep& sweep, const pipeline::Share& share, const std::vector<bool>& unfinished,
+             Precision precision)
+      : sweep_(sweep), share_(share), unfinished_(unfinished), precision_(precision) {}
+
+  std::optional<sweep::SweepPoint> next() {
+    for (; block_ < share_.blocks(); ++block_, within_ = 0) {
+      const pipeline::PointBlock block = share_.block(block_);
+      while (within_ < block.size()) {
+        const auto k = std::uint64_t(block.first + within_++);
+        if (unfinished_[k] && precision_of(sweep_.point(k)) == precision_) return sweep_.point(k);
+      }
+    }
+    return {};
+  }
+
+ private:
+  const sweep::Sweep& sweep_;
+  const pipeline::Share& share_;
+  const std::vector<bool>& unfinished_;
+  Precision precision_;
+  std::int64_t block_ = 0;
+  std::int64_t within_ = 0;
+};
+
+/// One group's part of the sweep: points in, rows out.
+class GroupRun {
+ public:
+  GroupRun(const mpi::Communicator& group, const sweep::Sweep& sweep, const Row& row, const Plan& plan,
+           const pipeline::Share& share, store::ResultStore& store, std::function<bool()> stop,
+           std::function<void()> breathe)
+      : group_(group),
+        sweep_(sweep),
+        row_(row),
+        plan_(plan),
+        share_(share),
+        store_(store),
+        stop_(std::move(stop)),
+        breathe_(std::move(breathe)) {}
+
+  /// Measures the points of one precision. @collective over the group
+  template <class Real>
+  void measure(Precision precision) {
+    PointQueue queue(sweep_, share_, store_.unfinished(), precision);
+    pipeline::Assignment<Real> assignment;
+    assignment.next = [&] { return next_job(queue); };
+    assignment.stop = stop_;
+    assignment.partition = cut;
+    assignment.done = [&](const pipeline::Job& job, pipeline::BlockRange blocks,
+                          std::vector<pipeline::PointResult> results) { keep(job, blocks, results); };
+    assignment.breathe = breathe_;
+    pipeline::execute<Real>(group_, *plan_.schedule, assignment);
+  }
+
+ private:
+  std::optional<pipeline::Job> next_job(PointQueue& queue) {
+    const std::optional<sweep::SweepPoint> point = queue.next();
+    if (!point) return {};
+    pipeline::Job job;
+    job.bundle = {network_of(*point)};
+    job.points = {point->index()};
+    job.microbatches = microbatches_of(plan_, job.bundle);
+    job.observation = {row_.layers(job.bundle.front().depth()), row_.needs()};
+    return job;
+  }
+
+  void keep(const pipeline::Job& job, pipeline::BlockRange blocks, const std::vector<pipeline::PointResult>& results) {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_done_).count() / double(results.size());
+    last_done_ = now;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const nn::NetworkSpec& network = job.bundle[i];
+      store_.add(job.points[i], row_.table(network, blocks, results[i], predictions_.of(network), seconds),
+                 results[i].failure);
+    }
+  }
+
+  const mpi::Communicator& group_;
+  const sweep::Sweep& sweep_;
+  const Row& row_;
+  const Plan& plan_;
+  const pipeline::Share& share_;
+  store::ResultStore& store_;
+  std::function<bool()> stop_;
+  std::function<void()> breathe_;
+  Predictions predictions_;
+  std::chrono::steady_clock::time_point last_done_ = std::chrono::steady_clock::now();
+};
+
+bool has_precision(const sweep::Sweep& sweep, const char* name) {
+  if (const sweep::Value* fixed = sweep.fixed("run.precision")) return std::get<std::string>(*fixed) == name;
+  return true;
+}
+
+/// Counted in the file itself, on rank 0. @collective
+Outcome outcome_of(const mpi::Communicator& world, const RunOptions& options, std::uint64_t unfinished_before) {
+  Outcome outcome;
+  if (world.rank() == 0) {
+    const std::vector<store::Status> statuses = store::ResultFile::open(options.output).statuses();
+    outcome.points = statuses.size();
+    outcome.done = std::uint64_t(std::ranges::count(statuses, store::Status::done));
+    outcome.failed = std::uint64_t(std::ranges::count(statuses, store::Status::failed));
+    outcome.measured = outcome.done + outcome.failed - (outcome.points - unfinished_before);
+  }
+  return world.broadcast(outcome);
+}
+
+}  // namespace
+
+Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan, const RunOptions& options) {
+  require_equal_numerics(world, options.allow_mixed_numerics);
+  const Row row(sweep);
+  const store::FileSchema schema = file_schema(sweep, row);
+  const pipeline::Place place = plan.layout.place_of(world.rank());
+  const mpi::Communicator group = world.split(place.group, place.stage);
+
+  store::StoreOptions store_options;
+  store_options.allow_mixed_numerics = options.allow_mixed_numerics;
+  store_options.launch = launch_facts(world);
+  store::ResultStore store = store::ResultStore::open(world, group, options.output, schema, store_options);
+
+  const auto unfinished = std::uint64_t(std::ranges::count(store.unfinished(), true));
+  ProgressReports reports(world, plan.layout, sweep.size() - unfinished, sweep.size(), options.progress);
+  const auto finished_here = [&] { return store.tally().done + store.tally().failed; };
+  const auto breathe = [&] {
+    store.progress();
+    reports.update(finished_here());
+  };
+
+  const pipeline::Share share = share_of(sweep, plan.layout, place.group);
+  GroupRun group_run(group, sweep, row, plan, share, store, options.stop, breathe);
+  if (has_precision(sweep, "float32")) group_run.measure<float>(Precision::float32);
+  if (has_precision(sweep, "float64")) group_run.measure<double>(Precision::float64);
+
+  store.finish();
+  reports.close(finished_here());
+  store.close();
+  return outcome_of(world, options, unfinished);
+}
+
+}  // namespace gradflow::experiment

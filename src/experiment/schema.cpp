@@ -1,0 +1,129 @@
+#include "gradflow/experiment/schema.hpp"
+
+#include <fmt/format.h>
+
+#include "gradflow/core/catalogue.hpp"
+#include "gradflow/nn/activation.hpp"
+#include "gradflow/nn/block.hpp"
+#include "gradflow/nn/initialiser.hpp"
+#include "gradflow/nn/loss.hpp"
+#include "gradflow/stats/catalogue.hpp"
+#include "gradflow/stats/layer_selection.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+using sweep::Complaint;
+using sweep::Key;
+using sweep::NamedValue;
+using sweep::Type;
+using sweep::Value;
+
+constexpr double most_layers = 100'000'000;
+constexpr double most_units = 1'000'000;
+constexpr double most_samples = 10'000'000;
+
+template <class Row>
+Complaint one_of(std::string kind, std::span<const Row> table) {
+  std::vector<std::string> names;
+  for (const Row& row : table) names.emplace_back(row.name);
+  return sweep::one_of(std::move(kind), std::move(names));
+}
+
+NamedValue named(std::string name) { return NamedValue{std::move(name), {}}; }
+
+/// The message of a UserError thrown by `read`, nothing if it throws none.
+template <class Read>
+std::string complaint_of(Read read) {
+  try {
+    read();
+    return "";
+  } catch (const UserError& error) {
+    return error.what();
+  }
+}
+
+std::string complain_of_activation(const Value& value) {
+  const auto& given = std::get<NamedValue>(value);
+  return complaint_of([&] {
+    const nn::ActivationRow& row = find(nn::activations(), "activation", given.name);
+    for (const auto& [parameter, number] : given.parameters) {
+      if (parameter == row.parameter) continue;
+      throw UserError(fmt::format("activation \"{}\" has no parameter \"{}\"; {}", given.name, parameter,
+                                  row.parameter.empty() ? "it has none" : fmt::format("it has: {}", row.parameter)));
+    }
+    nn::Activation::named(given.name, given.parameters.empty()
+                                          ? std::optional<double>()
+                                          : given.real(std::string(row.parameter), row.default_parameter));
+  });
+}
+
+std::string complain_of_layers(const Value& value) {
+  return complaint_of([&] { stats::LayerSelection::parse(std::get<std::string>(value)); });
+}
+
+std::vector<Key> network_keys() {
+  return {
+      {"network.block", Type::name, named("dense"), "what one layer is: gradflow list blocks",
+       one_of("block", nn::blocks())},
+      {"network.depth", Type::integer, {}, "weight matrices", sweep::between(1, most_layers)},
+      {"network.width", Type::integer, {}, "units of every layer, the input too", sweep::between(1, most_units)},
+      {"network.widths", Type::integers, {}, "units of the input and of each layer, instead of depth and width",
+       sweep::between(1, most_units)},
+      {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations", complain_of_activation},
+      {"network.normalization", Type::name, named("none"), "before the activation",
+       sweep::one_of("normalization", {"none"})},
+  };
+}
+
+std::vector<Key> initialisation_keys() {
+  return {
+      {"init.scheme", Type::name, named("gaussian"), "distribution of the weights: gradflow list initialisers",
+       one_of("scheme", nn::schemes())},
+      {"init.sigma_w", Type::real, 1.0, "standard deviation of W is sigma_w / sqrt(fan_in)", sweep::at_least(0)},
+      {"init.sigma_b", Type::real, 0.0, "standard deviation of b", sweep::at_least(0)},
+      {"init.gain", Type::real, {}, "factor on W for the schemes that have one", sweep::at_least(0)},
+  };
+}
+
+std::vector<Key> data_keys() {
+  return {
+      {"data.source", Type::name, named("gaussian"), "what the network is fed with",
+       one_of("data source", nn::data_sources())},
+      {"data.batch", Type::integer, std::int64_t(64), "samples", sweep::between(1, most_samples)},
+      {"backward.source", Type::name, named("random"), "where the backward pass begins: gradflow list losses",
+       one_of("loss", nn::losses())},
+      {"backward.shared", Type::boolean, false, "one cotangent for all samples", {}},
+      {"seed", Type::seed, std::int64_t(0), "of every random number", {}},
+  };
+}
+
+std::vector<Key> run_keys() {
+  std::vector<Key> keys{
+      {"title", Type::text, std::string(), "one line about the sweep", {}},
+      {"statistics.preset", Type::text, std::string("standard"), "which statistics: lean, standard, full",
+       one_of("preset", stats::presets())},
+      {"statistics.layers", Type::text, std::string("all"), "which layers: all, every:10, log:64", complain_of_layers},
+  };
+  for (Key& key : keys) key.enters_hash = key.may_sweep = false;
+  keys.push_back({"run.precision", Type::text, std::string("float32"), "of values and products",
+                  sweep::one_of("precision", {"float32", "float64"})});
+  return keys;
+}
+
+std::vector<Key> every_key() {
+  std::vector<Key> all;
+  for (const std::vector<Key>& section : {network_keys(), initialisation_keys(), data_keys(), run_keys()}) {
+    all.insert(all.end(), section.begin(), section.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+const sweep::Schema& sweep_schema() {
+  static const sweep::Schema schema(every_key());
+  return schema;
+}
+
+}  // namespace gradflow::experiment

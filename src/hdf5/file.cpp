@@ -1,0 +1,67 @@
+#include "gradflow/hdf5/file.hpp"
+
+namespace gradflow::hdf5 {
+namespace {
+
+constexpr unsigned tracked = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
+
+PropertyList creation_properties() {
+  PropertyList list(H5Pcreate(H5P_FILE_CREATE), "cannot make file creation properties");
+  check(H5Pset_link_creation_order(list.get(), tracked), "cannot track the order of links");
+  check(H5Pset_attr_creation_order(list.get(), tracked), "cannot track the order of attributes");
+  check(H5Pset_obj_track_times(list.get(), false), "cannot leave out times");
+  return list;
+}
+
+PropertyList access_properties() {
+  prepare_library();
+  PropertyList list(H5Pcreate(H5P_FILE_ACCESS), "cannot make file access properties");
+  check(H5Pset_libver_bounds(list.get(), H5F_LIBVER_EARLIEST, H5F_LIBVER_V18), "cannot bound the format");
+  check(H5Pset_file_locking(list.get(), false, true), "cannot turn file locking off");
+  return list;
+}
+
+herr_t append_name(hid_t, const char* name, const H5L_info_t*, void* names) {
+  static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+  return 0;
+}
+
+}  // namespace
+
+File File::create(const std::filesystem::path& path) {
+  const PropertyList access = access_properties();
+  const PropertyList creation = creation_properties();
+  return File(FileHandle(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()),
+                         "cannot create " + path.string()));
+}
+
+File File::open_read_only(const std::filesystem::path& path) {
+  const PropertyList access = access_properties();
+  return File(
+      FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "cannot open " + path.string()));
+}
+
+bool File::is_hdf5(const std::filesystem::path& path) {
+  prepare_library();
+  return check(H5Fis_hdf5(path.c_str()), "cannot read " + path.string()) > 0;
+}
+
+File File::open_shared(const std::filesystem::path& path, const mpi::Communicator& ranks) {
+  const PropertyList access = access_properties();
+  check(H5Pset_fapl_mpio(access.get(), ranks.handle(), MPI_INFO_NULL), "cannot choose MPI-IO");
+  return File(FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()),
+                         "cannot open " + path.string() + " through MPI-IO"));
+}
+
+bool File::has(const std::string& name) const {
+  return check(H5Lexists(get(), name.c_str(), H5P_DEFAULT), "cannot look for " + name) > 0;
+}
+
+std::vector<std::string> File::names() const {
+  std::vector<std::string> names;
+  check(H5Literate(get(), H5_INDEX_CRT_ORDER, H5_ITER_INC, nullptr, append_name, &names),
+        "cannot list the file");
+  return names;
+}
+
+}  // namespace gradflow::hdf5

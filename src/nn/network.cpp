@@ -1,0 +1,53 @@
+#include "gradflow/nn/network.hpp"
+
+#include <algorithm>
+
+namespace gradflow::nn {
+
+Widths Widths::uniform(int depth, int width) {
+  expect(depth >= 1 && width >= 1, "a network has at least one layer of at least one unit");
+  Widths widths;
+  widths.depth_ = depth;
+  widths.width_ = width;
+  return widths;
+}
+
+Widths Widths::listed(std::vector<int> list) {
+  expect(list.size() >= 2, "widths name the input and at least one layer");
+  expect(std::all_of(list.begin(), list.end(), [](int n) { return n >= 1; }), "every layer has a unit");
+  if (std::all_of(list.begin(), list.end(), [&](int n) { return n == list.front(); })) {
+    return uniform(int(list.size()) - 1, list.front());
+  }
+  Widths widths;
+  widths.depth_ = int(list.size()) - 1;
+  widths.list_ = std::move(list);
+  return widths;
+}
+
+bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
+  return a.block == b.block && a.seed == b.seed && a.widths == b.widths && a.backward.loss == b.backward.loss &&
+         a.init.scheme->distribution == b.init.scheme->distribution;
+}
+
+int most_microbatches(const Bundle& bundle) {
+  int tiles = 1;
+  for (const NetworkSpec& point : bundle) tiles = std::max(tiles, padded_rows(point.batch) / tile_rows);
+  return tiles;
+}
+
+Stack microbatch_rows(const Bundle& bundle, int index, int count) {
+  expect(0 <= index && index < count && count <= most_microbatches(bundle), "a microbatch of at least one tile");
+  Stack stack;
+  int row = 0;
+  for (int point = 0; point < int(bundle.size()); ++point) {
+    const int batch = bundle[std::size_t(point)].batch;
+    const std::int64_t tiles = padded_rows(batch) / tile_rows;
+    const int first = int(tiles * index / count) * tile_rows;
+    const int end = std::min(batch, int(tiles * (index + 1) / count) * tile_rows);
+    if (end > first) stack.push_back({point, row, end - first, first});
+    if (end > first) row = stack.back().end_row();
+  }
+  return stack;
+}
+
+}  // namespace gradflow::nn

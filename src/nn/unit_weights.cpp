@@ -1,0 +1,99 @@
+#include <algorithm>
+#include <array>
+
+#include "gradflow/core/errors.hpp"
+#include "gradflow/core/haar.hpp"
+#include "gradflow/core/parallel.hpp"
+#include "gradflow/core/random.hpp"
+#include "gradflow/nn/initialiser.hpp"
+
+namespace gradflow::nn {
+
+namespace {
+
+template <class Real>
+void fill(Distribution distribution, Stream stream, std::uint32_t row, std::span<Real> out) {
+  switch (distribution) {
+    case Distribution::uniform:
+      return fill_uniform(stream, row, out);
+    case Distribution::truncated_normal:
+      return fill_truncated_normal(stream, row, out);
+    default:
+      return fill_normal(stream, row, out);
+  }
+}
+
+template <class Real>
+void fill_independent(Distribution distribution, Stream stream, int fan_in, int fan_out, Matrix<Real>& z) {
+  parallel_for(padded_rows(fan_out) / tile_rows, [&](int tile) {
+    const int end = std::min(fan_out, (tile + 1) * tile_rows);
+    for (int i = tile * tile_rows; i < end; ++i) {
+      fill(distribution, stream, std::uint32_t(i), z.row(i).first(std::size_t(fan_in)));
+    }
+  });
+}
+
+template <class Real>
+void fill_orthogonal(Stream stream, int fan_in, int fan_out, Matrix<Real>& z) {
+  const Matrix<double> q = haar_orthogonal(stream, std::max(fan_in, fan_out));
+  for (int i = 0; i < fan_out; ++i) {
+    std::ranges::transform(q.row(i).first(std::size_t(fan_in)), z.row(i).begin(),
+                           [](double x) { return Real(x); });
+  }
+}
+
+/// In 16 interleaved sums, so that neither compiler nor vector width has an order to choose.
+template <class Real>
+double sum_of_squares(std::span<const Real> row) {
+  std::array<double, 16> sums{};
+  for (std::size_t j = 0; j < row.size(); j += sums.size()) {
+    for (std::size_t lane = 0; lane < sums.size(); ++lane)
+      sums[lane] += double(row[j + lane]) * double(row[j + lane]);
+  }
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+template <class Real>
+Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out) {
+  expect(layer >= 1 && fan_in >= 1 && fan_out >= 1, "a layer from 1 on, with units on both sides");
+  const Stream stream{seed, Purpose::weight, std::uint32_t(layer)};
+  Matrix<Real> z(padded_width<Real>(fan_out), padded_width<Real>(fan_in));
+  if (scheme.distribution == Distribution::identity) {
+    for (int i = 0; i < std::min(fan_in, fan_out); ++i) z(i, i) = 1;
+  } else if (scheme.distribution == Distribution::orthogonal) {
+    fill_orthogonal(stream, fan_in, fan_out, z);
+  } else {
+    fill_independent(scheme.distribution, stream, fan_in, fan_out, z);
+  }
+  return z;
+}
+
+template <class Real>
+Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_out) {
+  expect(layer >= 1 && fan_out >= 1, "a layer from 1 on, with units");
+  Matrix<Real> bias(1, padded_width<Real>(fan_out));
+  fill(scheme.bias_fixed ? Distribution::uniform : Distribution::normal,
+       {seed, Purpose::bias, std::uint32_t(layer)}, 0, bias.row(0).first(std::size_t(fan_out)));
+  return bias;
+}
+
+template <class Real>
+Scaled frobenius_squared(const Matrix<Real>& z) {
+  expect(z.cols() % 16 == 0, "padded columns");
+  double total = 0;
+  for (int i = 0; i < z.rows(); ++i) total += sum_of_squares(z.row(i));
+  return Scaled::of(total);
+}
+
+template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int);
+template Matrix<double> unit_weights(const SchemeRow&, std::uint64_t, int, int, int);
+template Matrix<float> unit_bias(const SchemeRow&, std::uint64_t, int, int);
+template Matrix<double> unit_bias(const SchemeRow&, std::uint64_t, int, int);
+template Scaled frobenius_squared(const Matrix<float>&);
+template Scaled frobenius_squared(const Matrix<double>&);
+
+}  // namespace gradflow::nn

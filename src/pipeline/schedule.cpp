@@ -1,0 +1,81 @@
+#include "gradflow/pipeline/schedule.hpp"
+
+#include <array>
+#include <limits>
+
+#include "gradflow/core/catalogue.hpp"
+#include "gradflow/core/errors.hpp"
+
+namespace gradflow::pipeline {
+namespace {
+
+std::int64_t everything(int, int) { return std::numeric_limits<std::int64_t>::max(); }
+std::int64_t stages_from_here(int stages, int stage) { return stages - stage; }
+
+constexpr std::array catalogue{
+    ScheduleRow{"gpipe", everything, Flush::per_bundle,
+                "all forward passes of a bundle, then all backward ones; Huang et al., GPipe (NeurIPS 2019)"},
+    ScheduleRow{
+        "1f1b", stages_from_here, Flush::per_bundle,
+        "one forward, one backward: stage k of P holds at most P - k microbatches; the pipeline drains after "
+        "each bundle; Narayanan et al., PipeDream-Flush (ICML 2021)"},
+    ScheduleRow{
+        "streamed_1f1b", stages_from_here, Flush::never,
+        "1f1b through all bundles without draining: their weights never change, so the next bundle need not "
+        "wait; Narayanan et al., PipeDream (SOSP 2019)"},
+};
+
+}  // namespace
+
+std::span<const ScheduleRow> schedules() { return catalogue; }
+
+const ScheduleRow& schedule(std::string_view name) { return find(schedules(), "schedule", name); }
+
+ActionStream::ActionStream(const ScheduleRow& schedule, int stages, int stage)
+    : window_(schedule.window(stages, stage)), flush_(schedule.flush) {
+  expect(0 <= stage && stage < stages, "a stage of the pipeline");
+}
+
+bool ActionStream::wants_bundle() const noexcept {
+  const bool may_begin = flush_ == Flush::per_bundle ? in_flight() == 0 : may_go_forward();
+  return !ended_ && forwarded_ == begun_ && may_begin;
+}
+
+void ActionStream::begin_bundle(std::int64_t microbatches) {
+  expect(wants_bundle(), "a bundle begins when the schedule asks for it");
+  expect(microbatches >= 1, "a bundle has a microbatch");
+  begun_ += microbatches;
+}
+
+void ActionStream::end() {
+  expect(wants_bundle(), "the stream ends where the schedule would begin a bundle");
+  ended_ = true;
+}
+
+std::optional<Action> ActionStream::next() {
+  expect(!wants_bundle(), "the schedule knows whether another bundle follows");
+  if (forwarded_ < begun_ && may_go_forward()) return Action{Pass::forward, forwarded_++};
+  if (in_flight() > 0) return Action{Pass::backward, backwarded_++};
+  return std::nullopt;
+}
+
+Actions actions(const ScheduleRow& schedule, PipelineShape shape, int stage) {
+  ActionStream stream(schedule, shape.stages, stage);
+  Actions list;
+  std::int64_t bundles = 0;
+  while (true) {
+    if (stream.wants_bundle())
+      bundles++ < shape.bundles ? stream.begin_bundle(shape.microbatches) : stream.end();
+    const std::optional<Action> action = stream.next();
+    if (!action) return list;
+    list.push_back(*action);
+  }
+}
+
+std::vector<Actions> actions(const ScheduleRow& schedule, PipelineShape shape) {
+  std::vector<Actions> lists;
+  for (int stage = 0; stage < shape.stages; ++stage) lists.push_back(actions(schedule, shape, stage));
+  return lists;
+}
+
+}  // namespace gradflow::pipeline

@@ -1,0 +1,112 @@
+#include "gradflow/pipeline/stage.hpp"
+
+#include <algorithm>
+
+#include "gradflow/core/parallel.hpp"
+#include "layer_observer.hpp"
+
+namespace gradflow::pipeline {
+namespace {
+
+stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int batch) {
+  return {.wgrad_squared = norms.weight_gradient_squared,
+          .bgrad_squared = norms.bias_gradient_squared,
+          .weight_squared = norms.weight_squared,
+          .sample_squared_sum = norms.sample_squared_sum,
+          .batch = batch,
+          .has_bias = norms.has_bias};
+}
+
+}  // namespace
+
+template <class Real>
+Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches, const Observation& observation,
+                   Breather breathe)
+    : bundle_(bundle),
+      microbatches_(microbatches),
+      breathe_(std::move(breathe)),
+      failures_(bundle.size()),
+      layers_(std::size_t(blocks.size())),
+      tapes_(std::size_t(microbatches)) {
+  for (int block = blocks.first; block < blocks.end; ++block) {
+    Layer& layer = layers_[std::size_t(block - blocks.first)];
+    layer.block = nn::make_block<Real>(bundle_, block + 1);
+    layer.observed = std::ranges::binary_search(observation.layers, block + 1);
+    if (layer.observed) {
+      layer.records.resize(bundle_.size());
+      layer.observer = std::make_unique<LayerObserver<Real>>(observation.needs, layer.records);
+      layer.gradient = layer.block->weight_gradient();
+    } else {
+      layer.observer = std::make_unique<Blind<Real>>();
+      layer.gradient = std::make_unique<NoWeightGradient<Real>>();
+    }
+    breathe_();
+  }
+}
+
+template <class Real>
+State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
+  const Stack stack = rows(microbatch);
+  std::vector<nn::Tape<Real>>& tapes = tapes_[std::size_t(microbatch)];
+  tapes.resize(layers_.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    x = layers_[i].block->forward(std::move(x), stack, tapes[i], *layers_[i].observer, failures_);
+    breathe_();
+  }
+  return x;
+}
+
+template <class Real>
+State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entry) {
+  const Stack stack = rows(microbatch);
+  std::vector<nn::Tape<Real>> tapes = std::move(tapes_[std::size_t(microbatch)]);
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    Layer& layer = layers_[i];
+    dy = layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, *layer.gradient, failures_);
+    entry = nn::Entry::output;
+    if (layer.observed && microbatch == microbatches_ - 1) waiting_.push_back(&layer);
+    finish_weight_gradients(2 * std::size_t(concurrency()));
+    breathe_();
+  }
+  return dy;
+}
+
+/// Takes the norms of whole weight gradients, several layers in parallel, and frees them.
+template <class Real>
+void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
+  if (waiting_.size() <= most_waiting) return;
+  parallel_for(int(waiting_.size()), [&](int i) {
+    Layer& layer = *waiting_[std::size_t(i)];
+    const std::vector<nn::WeightGradientNorms> norms = layer.gradient->norms();
+    for (std::size_t point = 0; point < norms.size(); ++point) {
+      layer.records[point].gradients = gradient_norms(norms[point], bundle_[point].batch);
+    }
+    layer.gradient.reset();
+  });
+  waiting_.clear();
+}
+
+template <class Real>
+void Stage<Real>::learn(const nn::Failures& of_other_stages) {
+  for (std::size_t point = 0; point < failures_.size(); ++point) {
+    failures_[point] = first_of(failures_[point], of_other_stages[point]);
+  }
+}
+
+template <class Real>
+std::vector<PointResult> Stage<Real>::results() && {
+  finish_weight_gradients(0);
+  std::vector<PointResult> results(bundle_.size());
+  for (std::size_t point = 0; point < results.size(); ++point) {
+    results[point].failure = failures_[point];
+    for (Layer& layer : layers_) {
+      if (layer.observed) results[point].layers.push_back(std::move(layer.records[point]));
+    }
+  }
+  return results;
+}
+
+template class Stage<float>;
+template class Stage<double>;
+
+}  // namespace gradflow::pipeline

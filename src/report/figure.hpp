@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gradflow/report/plane.hpp"
+#include "gradflow/report/verdict.hpp"
+#include "scale.hpp"
+
+namespace gradflow::report {
+
+/// A drawing and what it could not show; either may be empty.
+struct Figure {
+  std::string svg;
+  std::vector<std::string> notes;
+};
+
+/// One statistic drawn by layer.
+struct ProfileKind {
+  std::string_view heading;
+  std::string column;
+  std::string theory;  ///< column drawn dashed; empty: none
+  bool anchored;       ///< theory knows the profile up to a factor: it starts where the measurement does, at the output
+  Notation notation;
+  std::string label;         ///< of the y axis
+  std::string_view reading;  ///< how to read the picture
+};
+
+/// The depth profiles that a file has; the gradient's is the first.
+std::vector<ProfileKind> profile_kinds(const store::ResultFile& file);
+
+/// At most this many curves in a panel and panels in a figure, evenly chosen.
+inline constexpr std::size_t most_curves = 13, most_panels = 4;
+
+/// One curve per configuration with its band over seeds; one panel for each value of the second key.
+Figure draw_profiles(const store::ResultFile& file, const std::vector<Finding>& findings, const Plane& plane,
+                     const ProfileKind& kind);
+
+/// Growth per layer against the first key, one curve for each value of the second. Empty unless a key is swept.
+Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane);
+
+/// Growth per layer over both keys, as colour. Empty unless two keys are swept.
+Figure draw_heat_map(const std::vector<Finding>& findings, const Plane& plane);
+
+/// The prediction for one row of the plane, if `across` is sigma_w; else NaN.
+double critical_sigma_w(const std::vector<Finding>& findings, const Plane& plane, std::size_t up_index);
+
+}  // namespace gradflow::report

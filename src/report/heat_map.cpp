@@ -1,0 +1,161 @@
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "colour.hpp"
+#include "even.hpp"
+#include "figure.hpp"
+#include "svg.hpp"
+#include "text.hpp"
+
+namespace gradflow::report {
+namespace {
+
+constexpr double figure_width = 980, bar_width = 150;
+constexpr double margin_left = 130, margin_top = 16, margin_bottom = 58;
+constexpr std::size_t most_columns = 120, most_rows = 60, most_labels = 16;
+constexpr auto unknown_colour = "#d0d0d0", dead_colour = "#444444";
+
+class HeatMap {
+ public:
+  HeatMap(const std::vector<Finding>& findings, const Plane& plane);
+  Figure draw();
+
+ private:
+  double share_of(double growth) const;  ///< -1 to 1
+  std::string ground_of(const Verdict& verdict) const;
+  void draw_cell(std::size_t row, std::size_t column);
+  void draw_critical(std::size_t row);
+  void draw_labels();
+  void draw_colour_bar();
+  Spot corner(std::size_t row, std::size_t column) const {
+    return {margin_left + double(column) * cell_width_, bottom() - double(row + 1) * cell_height_};
+  }
+  double bottom() const { return margin_top + double(rows_.size()) * cell_height_; }
+
+  const std::vector<Finding>& findings_;
+  const Plane& plane_;
+  std::vector<std::size_t> columns_, rows_;
+  double cell_width_, cell_height_;
+  double limit_ = 0;  ///< largest magnitude of a growth
+  bool any_critical_ = false;
+  Svg svg_;
+};
+
+HeatMap::HeatMap(const std::vector<Finding>& findings, const Plane& plane)
+    : findings_(findings),
+      plane_(plane),
+      columns_(evenly_chosen(plane.across.size(), most_columns)),
+      rows_(evenly_chosen(plane.up.size(), most_rows)),
+      cell_width_((figure_width - margin_left - bar_width) / double(columns_.size())),
+      cell_height_(std::clamp(360 / double(rows_.size()), 6.0, 46.0)) {
+  for (const std::optional<std::size_t>& cell : plane.cells) {
+    const double growth = cell ? std::abs(findings[*cell].verdict.growth.log10_per_layer) : 0;
+    if (std::isfinite(growth)) limit_ = std::max(limit_, growth);
+  }
+}
+
+// The square root spreads the colours where it matters: around zero, where networks can be trained.
+double HeatMap::share_of(double growth) const {
+  return limit_ == 0 ? 0 : std::copysign(std::sqrt(std::abs(growth) / limit_), growth);
+}
+
+std::string HeatMap::ground_of(const Verdict& verdict) const {
+  if (verdict.fate == Fate::dead) return dead_colour;
+  const double growth = verdict.growth.log10_per_layer;
+  return std::isfinite(growth) ? signed_colour(share_of(growth)) : unknown_colour;
+}
+
+void HeatMap::draw_cell(std::size_t row, std::size_t column) {
+  const std::optional<std::size_t> index = plane_.at(rows_[row], columns_[column]);
+  const Verdict verdict = index ? findings_[*index].verdict : Verdict{};
+  const Spot place = corner(row, column);
+  svg_.rectangle(place, cell_width_, cell_height_, ground_of(verdict), cell_width_ > 8 ? "#ffffff" : "none");
+  const double growth = verdict.growth.log10_per_layer;
+  if (cell_width_ < 46 || cell_height_ < 18 || !std::isfinite(growth) || verdict.fate == Fate::dead) return;
+  const std::string ink = ink_on_signed_colour(share_of(growth));
+  svg_.text({place.x + cell_width_ / 2, place.y + cell_height_ / 2 + 4}, fmt::format("{:+.2g}", growth),
+            {.size = 11, .anchor = "middle", .colour = ink});
+}
+
+/// Marks the critical value between the centres of the cells it lies between.
+void HeatMap::draw_critical(std::size_t row) {
+  const double critical = critical_sigma_w(findings_, plane_, rows_[row]);
+  const std::vector<double>& numbers = plane_.across.numbers;
+  for (std::size_t i = 0; i + 1 < columns_.size(); ++i) {
+    const double left = numbers[columns_[i]], right = numbers[columns_[i + 1]];
+    if (!(critical >= left && critical < right)) continue;
+    const double x = corner(row, i).x + cell_width_ * (0.5 + (critical - left) / (right - left));
+    const double top = corner(row, i).y;
+    svg_.line({x, top}, {x, top + cell_height_}, {"#000000", 2.4});
+    any_critical_ = true;
+  }
+}
+
+void HeatMap::draw_labels() {
+  for (const std::size_t i : evenly_chosen(columns_.size(), most_labels)) {
+    svg_.text({corner(0, i).x + cell_width_ / 2, bottom() + 17}, plane_.across.texts[columns_[i]],
+              {.size = 11, .anchor = "middle"});
+  }
+  for (const std::size_t i : evenly_chosen(rows_.size(), most_labels)) {
+    svg_.text({margin_left - 8, corner(i, 0).y + cell_height_ / 2 + 4}, plane_.up.texts[rows_[i]],
+              {.size = 11, .anchor = "end"});
+  }
+  const double middle_x = margin_left + cell_width_ * double(columns_.size()) / 2;
+  svg_.text({middle_x, bottom() + 38}, plane_.across.key, {.size = 13, .anchor = "middle"});
+  svg_.text({22, (margin_top + bottom()) / 2}, plane_.up.key, {.size = 13, .anchor = "middle", .angle = -90});
+}
+
+void HeatMap::draw_colour_bar() {
+  constexpr int steps = 48;
+  constexpr double height = 150, width = 16;
+  const double left = figure_width - bar_width + 26;
+  for (int i = 0; i < steps; ++i) {
+    const double share = 1 - 2 * (i + 0.5) / steps;
+    svg_.rectangle({left, margin_top + height * i / steps}, width, height / steps + 0.5, signed_colour(share));
+  }
+  for (const double share : {1.0, 0.5, 0.0, -0.5, -1.0}) {
+    const double y = margin_top + height * (1 - share) / 2;
+    svg_.line({left + width, y}, {left + width + 4, y}, {"#555555"});
+    svg_.text({left + width + 8, y + 4}, figures(std::copysign(share * share, share) * limit_, 2), {.size = 11});
+  }
+  const double y = margin_top + height + 22;
+  const auto note = [&](double below, const std::string& colour, std::string_view words) {
+    svg_.rectangle({left, y + below - 10}, 12, 11, colour);
+    svg_.text({left + 18, y + below}, words, {.size = 11});
+  };
+  note(0, unknown_colour, "not measured");
+  note(17, dead_colour, "dead");
+  if (!any_critical_) return;
+  svg_.line({left + 6, y + 23}, {left + 6, y + 36}, {"#000000", 2.4});
+  svg_.text({left + 18, y + 34}, "theory: critical", {.size = 11});
+}
+
+Figure HeatMap::draw() {
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    for (std::size_t column = 0; column < columns_.size(); ++column) draw_cell(row, column);
+    draw_critical(row);
+  }
+  draw_labels();
+  draw_colour_bar();
+  const double least_height = margin_top + 240;
+  Figure figure{svg_.document(figure_width, std::max(bottom() + margin_bottom, least_height),
+                              "Growth of the gradient per layer over two keys"),
+                {}};
+  if (!plane_.held.empty()) figure.notes.push_back("drawn for " + plane_.held);
+  if (columns_.size() < plane_.across.size() || rows_.size() < plane_.up.size()) {
+    figure.notes.push_back(fmt::format("{} x {} of {} x {} cells are drawn, evenly chosen", columns_.size(),
+                                       rows_.size(), plane_.across.size(), plane_.up.size()));
+  }
+  return figure;
+}
+
+}  // namespace
+
+Figure draw_heat_map(const std::vector<Finding>& findings, const Plane& plane) {
+  if (plane.across.size() < 2 || plane.up.size() < 2) return {};
+  return HeatMap(findings, plane).draw();
+}
+
+}  // namespace gradflow::report

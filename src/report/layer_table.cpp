@@ -1,0 +1,74 @@
+#include "layer_table.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include "even.hpp"
+#include "gradflow/core/errors.hpp"
+#include "text.hpp"
+
+namespace gradflow::report {
+namespace {
+
+constexpr std::size_t most_layers = 22;
+
+struct Heading {
+  std::string_view variable, signal, heading;
+};
+
+/// A prediction stands beside what it predicts.
+constexpr std::array headings{
+    Heading{"preact_log10_q", "z", "log10 q"},
+    Heading{"theory_preact_log10_q", "", "theory"},
+    Heading{"preact_corr", "z", "corr"},
+    Heading{"theory_preact_corr", "", "theory"},
+    Heading{"dgrad_log10_norm_mean", "dE/dz", "log10 | |"},
+    Heading{"dgrad_log10_rms", "dE/dz", "log10 rms"},
+    Heading{"theory_dgrad_log10_rms", "", "theory"},
+    Heading{"wgrad_log10_norm", "dE/dW", "log10 | |"},
+    Heading{"act_saturated_fraction", "units", "saturated"},
+    Heading{"act_dead_fraction", "units", "dead"},
+};
+
+std::string status_text(const store::ResultFile& file, std::uint64_t point) {
+  switch (file.status(point)) {
+    case store::Status::done: return "done";
+    case store::Status::failed: {
+      const Failure failure = file.failure(point);
+      return fmt::format("failed at layer {}: {}", failure.layer, meaning(failure.code));
+    }
+    default: return "not done yet";
+  }
+}
+
+template <class T>
+std::vector<T> at(const std::vector<T>& values, const std::vector<std::size_t>& chosen) {
+  std::vector<T> picked;
+  for (const std::size_t i : chosen) picked.push_back(values[i]);
+  return picked;
+}
+
+}  // namespace
+
+LayerTable layer_table(const store::ResultFile& file, std::uint64_t point) {
+  if (point >= file.points()) {
+    throw UserError(fmt::format("{} has no point {}; its points are 0 to {}", file.path().string(), point,
+                                file.points() - 1));
+  }
+  LayerTable table{printable(file.name_of(point)), status_text(file, point), {}, {}};
+  if (file.status(point) != store::Status::done) return table;
+
+  const std::vector<int> layers = file.layers_of(point);
+  const std::vector<std::size_t> chosen = evenly_chosen(layers.size(), most_layers);
+  table.layers = at(layers, chosen);
+  for (const Heading& heading : headings) {
+    const std::string variable(heading.variable);
+    if (!file.has(variable)) continue;
+    table.columns.push_back(
+        {heading.variable, heading.signal, heading.heading, at(file.read(variable, point), chosen)});
+  }
+  return table;
+}
+
+}  // namespace gradflow::report

@@ -1,0 +1,99 @@
+#include "gradflow/report/plane.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "gradflow/core/errors.hpp"
+#include "text.hpp"
+
+namespace gradflow::report {
+namespace {
+
+using Key = std::size_t;  ///< position in Configuration::values
+using Configurations = std::vector<Configuration>;
+
+PlaneAxis axis_of(const Configurations& all, Key key) {
+  std::vector<KeyValue> values;
+  std::set<std::string> seen;
+  for (const Configuration& configuration : all) {
+    if (seen.insert(configuration.values[key].text).second) values.push_back(configuration.values[key]);
+  }
+  PlaneAxis axis{all.front().values[key].key, {}, {}};
+  for (const KeyValue& value : values) axis.numbers.push_back(value.number);
+  if (axis.is_numeric()) {
+    std::ranges::sort(values, {}, &KeyValue::number);
+    std::ranges::sort(axis.numbers);
+  }
+  for (const KeyValue& value : values) axis.texts.push_back(value.text.empty() ? "none" : value.text);
+  return axis;
+}
+
+PlaneAxis no_axis() { return {"", {""}, {std::numeric_limits<double>::quiet_NaN()}}; }
+
+/// Whether configurations with equal `first` always have equal `second`.
+bool follows_from(const Configurations& all, Key first, Key second) {
+  std::map<std::string, std::string> known;
+  return std::ranges::all_of(all, [&](const Configuration& configuration) {
+    const std::string& value = configuration.values[second].text;
+    return known.emplace(configuration.values[first].text, value).first->second == value;
+  });
+}
+
+/// Keys worth an axis, those with most values first.
+std::vector<Key> independent_keys(const Configurations& all) {
+  std::vector<Key> keys(all.front().values.size());
+  std::iota(keys.begin(), keys.end(), Key(0));
+  std::ranges::stable_sort(keys, std::ranges::greater(), [&](Key key) { return axis_of(all, key).size(); });
+
+  std::vector<Key> independent;
+  for (const Key key : keys) {
+    const bool follows =
+        std::ranges::any_of(independent, [&](Key other) { return follows_from(all, other, key); });
+    if (!follows && axis_of(all, key).size() > 1) independent.push_back(key);
+  }
+  return independent;
+}
+
+std::size_t position(const PlaneAxis& axis, const Configuration& configuration) {
+  if (axis.key.empty()) return 0;
+  const auto value = std::ranges::find(configuration.values, axis.key, &KeyValue::key);
+  const std::string text = value->text.empty() ? "none" : value->text;
+  return std::size_t(std::ranges::find(axis.texts, text) - axis.texts.begin());
+}
+
+}  // namespace
+
+bool PlaneAxis::is_numeric() const {
+  return std::ranges::all_of(numbers, [](double number) { return std::isfinite(number); });
+}
+
+Plane plane_of(const Configurations& configurations) {
+  expect(!configurations.empty(), "a plane of at least one configuration");
+  const std::vector<Key> keys = independent_keys(configurations);
+  Plane plane{keys.empty() ? no_axis() : axis_of(configurations, keys[0]),
+              keys.size() < 2 ? no_axis() : axis_of(configurations, keys[1]), {}, ""};
+  if (!plane.across.is_numeric() && plane.up.is_numeric()) std::swap(plane.across, plane.up);
+
+  const Configuration& first = configurations.front();
+  const auto is_held = [&](const Configuration& c) {
+    return std::all_of(keys.begin() + std::ptrdiff_t(std::min<std::size_t>(2, keys.size())), keys.end(),
+                       [&](Key key) { return c.values[key].text == first.values[key].text; });
+  };
+  plane.cells.resize(plane.across.size() * plane.up.size());
+  for (std::size_t i = 0; i < configurations.size(); ++i) {
+    if (!is_held(configurations[i])) continue;
+    const std::size_t row = position(plane.up, configurations[i]);
+    plane.cells[row * plane.across.size() + position(plane.across, configurations[i])] = i;
+  }
+  for (std::size_t i = 2; i < keys.size(); ++i) {
+    const KeyValue& value = first.values[keys[i]];
+    plane.held = listed(plane.held, value.key + " = " + (value.text.empty() ? "none" : value.text));
+  }
+  return plane;
+}
+
+}  // namespace gradflow::report

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gradflow::report {
+
+/// Text of a file made fit for a terminal: control characters and bytes that are no UTF-8 become "?".
+std::string printable(std::string_view text);
+
+/// Printable text made fit for HTML and SVG.
+std::string escaped(std::string_view text);
+
+/// The same for several lines: line breaks and tabs stay.
+std::string escaped_lines(std::string_view text);
+
+/// "0.0123", with `digits` significant digits; "-" for NaN, "-inf".
+std::string figures(double value, int digits = 3);
+
+/// `list`, then `next`, with ", " between them unless one is empty.
+std::string listed(const std::string& list, std::string_view next);
+
+}  // namespace gradflow::report

@@ -1,0 +1,157 @@
+#include "tile.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace gradflow::stats {
+
+namespace {
+
+/// floor(log2 x) of a normal number; -1075, below them all, of a subnormal one.
+int leading_exponent(double x) {
+  const int biased = int(std::bit_cast<std::uint64_t>(x) >> 52 & 0x7ff);
+  return biased > 0 ? biased - 1023 : -1075;
+}
+
+/// @pre |exponent| <= 1022
+double power_of_two(std::int64_t exponent) {
+  return std::bit_cast<double>(std::uint64_t(1023 + exponent) << 52);
+}
+
+/// 2^(exponent - common), which turns v into the tile's unit; 0 where the sample cannot change a bit of a
+/// sum.
+template <class Real>
+double weight_of(const Sample<Real>& sample, std::int64_t common) {
+  const std::int64_t leading = sample.leading_exponent;
+  if (leading == Moments::no_exponent || leading < common - 100) return 0;
+  return power_of_two(sample.exponent - common);
+}
+
+/// Sums of powers of a sample's deviations from the tile's mean, in the tile's unit.
+template <bool shape, class Real>
+RowPowers central_powers(const Sample<Real>& sample, int width, const Moments& tile) {
+  const double unit = weight_of(sample, tile.exponent), unit2 = unit * unit;
+  if (unit == 0) return powers_of_zeros<shape>(width, tile.mean);
+  const RowPowers powers = powers_of<shape>(sample.row, width, tile.mean / unit);
+  return {unit2 * powers.m2, unit2 * powers.m3 * unit, unit2 * powers.m4 * unit2};
+}
+
+template <class Real>
+Sample<Real> read_sample(const Real* row, std::int64_t exponent, int width) {
+  Sample<Real> sample{row, exponent, range_of(row, width), sums_of(row, width), Moments::no_exponent};
+  const double largest = sample.absmax();
+  if (largest == 0) return sample;
+  const int leading = std::isfinite(largest) ? leading_exponent(largest) : 0;
+  // Fourth powers of what may stand 2^100 above it must fit a double.
+  expect(-150 <= leading && leading <= 130, "samples rescaled to near 1");
+  sample.leading_exponent = exponent + leading;
+  return sample;
+}
+
+}  // namespace
+
+template <class Real>
+Tile<Real>::Tile(const Signal<Real>& signal, RowRange rows) : count_(rows.samples), width_(signal.width) {
+  for (int s = 0; s < count_; ++s) {
+    const int row = rows.first_row + s;
+    samples_[s] = read_sample(signal.values.row(row).data(), signal.exponents[row], width_);
+  }
+}
+
+template <class Real>
+std::int64_t Tile<Real>::zeros() const {
+  std::int64_t zeros = 0;
+  for (const auto& sample : samples()) zeros += sample.range.zeros;
+  return zeros;
+}
+
+template <class Real>
+Moments Tile<Real>::moments(What what) const {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  Moments all{.count = std::int64_t(count_) * width_, .mean = nan, .m2 = nan, .m3 = nan, .m4 = nan};
+  all.min = infinity;
+  all.max = -infinity;
+  for (const auto& sample : samples()) all.exponent = std::max(all.exponent, sample.leading_exponent);
+
+  double sum = 0;
+  for (const auto& sample : samples()) {
+    const double weight = weight_of(sample, all.exponent);
+    sum += weight * sample.sums.sum;
+    all.squares += weight * weight * sample.sums.squares;
+    all.min = std::min(all.min, weight * sample.range.min);
+    all.max = std::max(all.max, weight * sample.range.max);
+  }
+  if (!has(what, What::moments)) return all;
+  // A mean rounded out of the range would give equal numbers a variance.
+  all.mean = std::clamp(sum / double(all.count), all.min, all.max);
+  has(what, What::shape) ? add_central<true>(all) : add_central<false>(all);
+  return all;
+}
+
+template <class Real>
+template <bool shape>
+void Tile<Real>::add_central(Moments& moments) const {
+  moments.m2 = moments.m3 = moments.m4 = 0;
+  for (const auto& sample : samples()) {
+    const RowPowers powers = central_powers<shape>(sample, width_, moments);
+    moments.m2 += powers.m2;
+    moments.m3 += powers.m3;
+    moments.m4 += powers.m4;
+  }
+}
+
+template <class Real>
+LogNorms Tile<Real>::norms() const {
+  std::array<double, tile_rows> logs;
+  std::size_t nonzero = 0;
+  for (const auto& sample : samples()) {
+    if (!sample.has_norm()) continue;
+    logs[nonzero++] = std::log10(sample.sums.squares) / 2 + double(sample.exponent) * Scaled::log10_of_2;
+  }
+  return LogNorms::of({logs.data(), nonzero}, count_ - std::int64_t(nonzero));
+}
+
+template <class Real>
+std::vector<double> Tile<Real>::direction_sum() const {
+  Matrix<double> sum(1, padded_width<Real>(width_));
+  for (const auto& sample : samples()) {
+    if (sample.has_norm()) add_to(sum.data(), sample.row, width_, 1 / std::sqrt(sample.sums.squares));
+  }
+  return {sum.data(), sum.data() + width_};
+}
+
+template <class Real>
+std::vector<std::uint8_t> Tile<Real>::live_units() const {
+  Matrix<Real> marks(1, padded_width<Real>(width_));
+  for (const auto& sample : samples()) mark_nonzero(marks.data(), sample.row, width_);
+  std::vector<std::uint8_t> live(std::size_t(width_), 0);
+  for (int j = 0; j < width_; ++j) live[j] = marks.data()[j] != 0;
+  return live;
+}
+
+/// Elements |v| <= 2^(threshold - exponent), one by one only where the sample's range straddles that limit.
+template <class Real>
+std::array<std::int64_t, format_count> Tile<Real>::underflows() const {
+  std::array<std::int64_t, format_count> counts{};
+  for (const auto& sample : samples()) {
+    if (!sample.has_norm()) continue;
+    const Real smallest = smallest_magnitude(sample.row, width_), largest = sample.absmax();
+    const int below_smallest = leading_exponent(smallest), above_largest = leading_exponent(largest) + 1;
+    for (int f = 0; f < format_count; ++f) {
+      const std::int64_t limit = formats()[f].log2_threshold - sample.exponent;
+      if (limit < below_smallest) continue;
+      counts[f] += limit >= above_largest
+                       ? width_ - sample.range.zeros
+                       : count_up_to(Real(std::ldexp(1.0, int(limit))), sample.row, width_);
+    }
+  }
+  return counts;
+}
+
+template class Tile<float>;
+template class Tile<double>;
+
+}  // namespace gradflow::stats

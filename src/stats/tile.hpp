@@ -1,0 +1,50 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gradflow/stats/signal_summary.hpp"
+#include "row.hpp"
+
+namespace gradflow::stats {
+
+/// One sample v * 2^exponent of a tile, after the first two passes.
+template <class Real>
+struct Sample {
+  const Real* row;
+  std::int64_t exponent;
+  RangeOfRow<Real> range;         ///< of v
+  RowSums sums;                   ///< of v
+  std::int64_t leading_exponent;  ///< of its largest element, 2^exponent included; no_exponent for zeros
+
+  Real absmax() const { return range.max > -range.min ? range.max : -range.min; }
+  bool has_norm() const { return sums.squares != 0; }
+};
+
+/// At most tile_rows samples of one signal, read once for the numbers every part needs.
+template <class Real>
+class Tile {
+ public:
+  Tile(const Signal<Real>& signal, RowRange rows);
+
+  std::int64_t zeros() const;
+  /// Mean and m2 are NaN unless `what` has moments, m3 and m4 unless it has shape.
+  Moments moments(What what) const;
+  LogNorms norms() const;
+  std::vector<double> direction_sum() const;
+  std::vector<std::uint8_t> live_units() const;
+  std::array<std::int64_t, format_count> underflows() const;
+
+ private:
+  std::span<const Sample<Real>> samples() const { return {samples_.data(), std::size_t(count_)}; }
+  template <bool shape>
+  void add_central(Moments& moments) const;
+
+  std::array<Sample<Real>, tile_rows> samples_;
+  int count_;
+  int width_;
+};
+
+}  // namespace gradflow::stats

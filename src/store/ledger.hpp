@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "gradflow/stats/table.hpp"
+#include "gradflow/store/schema.hpp"
+#include "piece.hpp"
+
+namespace gradflow::store {
+
+/// A point that every stage has accounted for: what is left to write of it, and its seal.
+struct FinishedPoint {
+  std::uint64_t point = 0;
+  Status status = Status::not_done;
+  std::uint64_t checksum = 0;
+  Failure failure;
+  std::vector<std::vector<double>>
+      values;  ///< by column: whole rows, or empty if the stages wrote them themselves
+};
+
+/// What the first rank of a group knows of points that are not yet committed. Plain data, no file, no
+/// messages.
+class Ledger {
+ public:
+  /// @param schema  outlives the ledger
+  Ledger(const FileSchema& schema, int stages) : schema_(schema), stages_(stages) {}
+
+  void add(const Piece& piece);
+
+  /// Points some stage has accounted for and another has not.
+  std::size_t waiting() const noexcept { return open_.size(); }
+
+  /// The points every stage has accounted for since the last call, in the order of their numbers.
+  std::vector<FinishedPoint> take_finished();
+
+ private:
+  struct Open {
+    int reported = 0;
+    std::vector<int> layers;      ///< of the whole point
+    std::vector<bool> accounted;  ///< which of them a stage has accounted for
+    FinishedPoint point;
+  };
+
+  Open& entry_of(const Piece& piece);
+  static void account_for_rows(Open& open, const Piece& piece);
+  void take_values(Open& open, const Piece& piece) const;
+  FinishedPoint sealed(Open open) const;
+
+  const FileSchema& schema_;
+  int stages_;
+  std::map<std::uint64_t, Open> open_;
+  std::map<std::uint64_t, FinishedPoint> finished_;
+};
+
+}  // namespace gradflow::store

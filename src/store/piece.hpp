@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "gradflow/core/failure.hpp"
+#include "gradflow/mpi/communicator.hpp"
+#include "gradflow/stats/table.hpp"
+
+namespace gradflow::store {
+
+/// The values of one column; empty: the stage that measured them has written them itself.
+using TravellingValues = std::vector<double>;
+
+/// One stage's account of one point: the acknowledgement of what it wrote, and the values it leaves to the
+/// first stage.
+struct Piece {
+  std::uint64_t point = 0;
+  std::uint64_t checksum = 0;  ///< of this stage's rows
+  Failure failure;
+  std::int32_t first_row = 0;
+  std::int32_t rows = 0;
+  std::vector<TravellingValues> values;  ///< by column: [rows][extent]
+};
+
+/// Which columns of a point travel to the group's first rank, and which each stage writes itself.
+struct TravelRule {
+  int stages = 1;
+  std::size_t smallest_piece_bytes = 4096;
+  bool everything = false;  ///< only first ranks have the file open
+
+  /// Every stage comes to the same answer: it depends on the whole row and on the number of stages alone.
+  bool travels(const stats::Column& column, std::size_t rows_of_point) const {
+    const std::size_t row_bytes = rows_of_point * std::size_t(column.extent) * sizeof(double);
+    return everything || !column.per_layer || row_bytes < smallest_piece_bytes * std::size_t(stages);
+  }
+};
+
+/// The account of this stage's rows of a point.
+/// @param rows    [first_row .. first_row + rows) of the point
+/// @param layers  layer numbers of all stored rows of the point
+/// @param first_rank  columns that are not per layer are its affair alone
+Piece piece_of(std::uint64_t point, std::uint64_t point_hash, const stats::PointTable& rows, Failure failure,
+               const std::vector<int>& layers, const TravelRule& rule, bool first_rank);
+
+mpi::Buffer packed(const std::vector<Piece>& pieces);
+std::vector<Piece> unpacked(const mpi::Buffer& message, std::size_t columns);
+
+}  // namespace gradflow::store

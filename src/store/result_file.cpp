@@ -1,0 +1,280 @@
+#include "gradflow/store/result_file.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "gradflow/core/errors.hpp"
+#include "gradflow/hdf5/attribute.hpp"
+#include "gradflow/hdf5/scale.hpp"
+#include "gradflow/store/checksum.hpp"
+#include "names.hpp"
+
+namespace gradflow::store {
+namespace {
+
+namespace fs = std::filesystem;
+using hdf5::Dataset;
+
+std::string text_or_empty(hid_t object, const std::string& name) {
+  return hdf5::has_attribute(object, name) ? hdf5::read_text_attribute(object, name) : "";
+}
+
+void require_hdf5(const fs::path& path) {
+  if (!fs::exists(path)) throw UserError(fmt::format("there is no file {}", path.string()));
+  if (fs::is_directory(path))
+    throw UserError(fmt::format("{} is a directory; give the name of a file", path.string()));
+  if (!hdf5::File::is_hdf5(path)) {
+    throw UserError(fmt::format("{} is not a gradflow result file: it is no HDF5 file", path.string()));
+  }
+}
+
+void require_ours(const fs::path& path, const hdf5::File& file) {
+  if (!hdf5::has_attribute(file.get(), names::schema)) {
+    throw UserError(fmt::format("{} is not a gradflow result file: it lacks the attribute {}", path.string(),
+                                names::schema));
+  }
+  const auto version = hdf5::read_number_attribute<std::int64_t>(file.get(), names::schema);
+  if (version > schema_version) {
+    throw UserError(
+        fmt::format("{} was written by a newer gradflow ({} {}, this one reads up to {}); update gradflow",
+                    path.string(), names::schema, version, schema_version));
+  }
+}
+
+stats::Column column_of(const Dataset& variable) {
+  stats::Column column;
+  const hid_t id = variable.get();
+  column.name = variable.name();
+  column.long_name = text_or_empty(id, "long_name");
+  column.units = text_or_empty(id, "units");
+  column.formula = text_or_empty(id, "formula");
+  column.run_fact = hdf5::has_attribute(id, names::run_fact);
+
+  const std::vector<std::string> axes = hdf5::axis_names(variable);
+  column.per_layer = axes.front() == names::obs || (axes.size() > 1 && axes[1] == names::layer);
+  const std::size_t own_axes = column.per_layer && axes.front() == names::point ? 2 : 1;
+  if (axes.size() > own_axes) {
+    column.extra_dimension = axes.back();
+    column.extent = int(variable.shape().back());
+  }
+  return column;
+}
+
+template <class T>
+std::vector<std::string> printed(const std::vector<T>& values) {
+  std::vector<std::string> texts;
+  texts.reserve(values.size());
+  for (const T& value : values) texts.push_back(fmt::format("{}", value));
+  return texts;
+}
+
+std::vector<std::string> texts_in(const Dataset& variable, const hdf5::Slab& slab) {
+  switch (variable.kind()) {
+    case hdf5::Kind::text:
+      return variable.read_texts(slab);
+    case hdf5::Kind::signed_integer:
+      return printed(variable.read<std::int64_t>(slab));
+    case hdf5::Kind::unsigned_integer:
+      return printed(variable.read<std::uint64_t>(slab));
+    default:
+      return printed(variable.read<double>(slab));
+  }
+}
+
+template <class T>
+T value_at(const Dataset& variable, std::uint64_t point) {
+  return variable.read<T>({{point}, {1}}).front();
+}
+
+}  // namespace
+
+ResultFile ResultFile::open(const fs::path& path) {
+  require_hdf5(path);
+  try {
+    hdf5::File file = hdf5::File::open_read_only(path);
+    require_ours(path, file);
+    return {path, std::move(file)};
+  } catch (const Error& error) {
+    throw UserError(fmt::format("{} is damaged or truncated: {}", path.string(), error.what()));
+  }
+}
+
+ResultFile::ResultFile(fs::path path, hdf5::File file) : path_(std::move(path)), file_(std::move(file)) {
+  points_ = dataset(names::status).shape().at(0);
+  ragged_ = has(names::obs);
+  learn_variables();
+  if (!ragged_) {
+    for (const std::int32_t layer : dataset(names::layer).read<std::int32_t>()) layers_.push_back(layer);
+  }
+}
+
+void ResultFile::learn_variables() {
+  stats::Columns columns;
+  for (const std::string& name : file_.names()) {
+    const std::string role = text_or_empty(dataset(name).get(), names::role);
+    if (role == names::roles::swept) swept_.push_back(name);
+    if (role == names::roles::fixed) fixed_.push_back(name);
+    if (role == names::roles::statistic) columns.push_back(column_of(dataset(name)));
+  }
+  columns_ = std::make_shared<const stats::Columns>(std::move(columns));
+}
+
+const Dataset& ResultFile::dataset(const std::string& name) const {
+  const auto known = open_.find(name);
+  if (known != open_.end()) return known->second;
+  if (!has(name)) throw UserError(fmt::format("{} has no variable \"{}\"", path_.string(), name));
+  return open_.emplace(name, Dataset::open(file_, name)).first->second;
+}
+
+std::vector<std::string> ResultFile::attributes() const { return hdf5::attribute_names(file_.get()); }
+
+bool ResultFile::has_attribute(const std::string& name) const {
+  return hdf5::has_attribute(file_.get(), name);
+}
+
+std::string ResultFile::attribute(const std::string& name) const {
+  switch (hdf5::attribute_kind(file_.get(), name)) {
+    case hdf5::Kind::text:
+      return hdf5::read_text_attribute(file_.get(), name);
+    case hdf5::Kind::real:
+      return fmt::format("{}", hdf5::read_number_attribute<double>(file_.get(), name));
+    default:
+      return fmt::format("{}", hdf5::read_number_attribute<std::int64_t>(file_.get(), name));
+  }
+}
+
+bool ResultFile::has(const std::string& variable) const { return file_.has(variable); }
+
+bool ResultFile::is_text(const std::string& variable) const {
+  return dataset(variable).kind() == hdf5::Kind::text;
+}
+
+std::string ResultFile::describe(const std::string& variable, const std::string& attribute) const {
+  return text_or_empty(dataset(variable).get(), attribute);
+}
+
+std::vector<double> ResultFile::numbers(const std::string& coordinate) const {
+  if (is_text(coordinate))
+    throw UserError(fmt::format("{}: {} is text, not a number", path_.string(), coordinate));
+  return dataset(coordinate).read<double>();
+}
+
+std::vector<std::string> ResultFile::texts(const std::string& coordinate) const {
+  const Dataset& variable = dataset(coordinate);
+  return texts_in(variable, hdf5::whole(variable.shape()));
+}
+
+std::string ResultFile::name_of(std::uint64_t point) const {
+  std::string name;
+  for (const std::string& key : swept_) {
+    if (!name.empty()) name += ", ";
+    name += key + " = " + texts_in(dataset(key), {{point}, {1}}).front();
+  }
+  return name;
+}
+
+const stats::Column& ResultFile::column(const std::string& name) const {
+  const auto it =
+      std::find_if(columns_->begin(), columns_->end(), [&](const auto& c) { return c.name == name; });
+  if (it == columns_->end()) throw UserError(fmt::format("{} has no statistic \"{}\"", path_.string(), name));
+  return *it;
+}
+
+std::vector<int> ResultFile::layers_of(std::uint64_t point) const {
+  if (!ragged_) return layers_;
+  const Rows rows = rows_of(point);
+  const auto layers = dataset(names::layer).read<std::int32_t>({{rows.first}, {rows.count}});
+  return {layers.begin(), layers.end()};
+}
+
+Rows ResultFile::rows_of(std::uint64_t first_point, std::uint64_t points) const {
+  expect(points > 0, "rows of at least one point");
+  if (!ragged_) return {first_point * layers_.size(), points * layers_.size()};
+  const std::uint64_t last = first_point + points - 1;
+  const auto start = value_at<std::uint64_t>(dataset(names::row_start), first_point);
+  const auto end = value_at<std::uint64_t>(dataset(names::row_start), last) +
+                   value_at<std::uint64_t>(dataset(names::row_size), last);
+  return {start, end - start};
+}
+
+std::vector<double> ResultFile::read(const std::string& name, std::uint64_t first_point,
+                                     std::uint64_t points) const {
+  const Dataset& variable = dataset(name);
+  hdf5::Slab slab = hdf5::whole(variable.shape());
+  if (ragged_ && column(name).per_layer) {
+    const Rows rows = rows_of(first_point, points);
+    slab.start[0] = rows.first;
+    slab.count[0] = rows.count;
+  } else {
+    slab.start[0] = first_point;
+    slab.count[0] = points;
+  }
+  return variable.read<double>(slab);
+}
+
+Status ResultFile::status(std::uint64_t point) const {
+  return Status(value_at<std::int8_t>(dataset(names::status), point));
+}
+
+std::vector<Status> ResultFile::statuses() const {
+  std::vector<Status> all;
+  all.reserve(points_);
+  for (const std::int8_t value : dataset(names::status).read<std::int8_t>()) all.push_back(Status(value));
+  return all;
+}
+
+Failure ResultFile::failure(std::uint64_t point) const {
+  return {FailureCode(value_at<std::int8_t>(dataset(names::failure_code), point)),
+          value_at<std::int32_t>(dataset(names::failure_layer), point), 0};
+}
+
+std::vector<std::uint64_t> ResultFile::point_hashes() const {
+  return dataset(names::point_hash).read<std::uint64_t>();
+}
+
+std::uint64_t ResultFile::point_hash(std::uint64_t point) const {
+  return value_at<std::uint64_t>(dataset(names::point_hash), point);
+}
+
+std::vector<bool> ResultFile::intact(std::uint64_t first_point, std::uint64_t points) const {
+  const auto hashes = dataset(names::point_hash).read<std::uint64_t>({{first_point}, {points}});
+  std::vector<std::uint64_t> sums(points, 0);
+  for (const stats::Column& column : *columns_) {
+    if (column.run_fact) continue;
+    const std::vector<double> values = read(column.name, first_point, points);
+    std::span<const double> rest = values;
+    for (std::uint64_t i = 0; i < points; ++i) {
+      const std::vector<int> layers = layers_of(first_point + i);
+      const std::size_t own = (column.per_layer ? layers.size() : 1) * std::size_t(column.extent);
+      sums[i] += checksum(hashes[i], column, layers, rest.first(own));
+      rest = rest.subspan(own);
+    }
+  }
+
+  const auto stored = dataset(names::checksum).read<std::uint64_t>({{first_point}, {points}});
+  const auto status = dataset(names::status).read<std::int8_t>({{first_point}, {points}});
+  std::vector<bool> intact(points);
+  for (std::uint64_t i = 0; i < points; ++i) {
+    intact[i] = Status(status[i]) != Status::not_done && sums[i] == stored[i];
+  }
+  return intact;
+}
+
+std::vector<std::map<std::string, std::string>> ResultFile::launches() const {
+  std::vector<std::map<std::string, std::string>> launches;
+  if (!has(names::launch_count)) return launches;
+  const std::uint64_t count = std::uint64_t(dataset(names::launch_count).read<std::int64_t>().front());
+  for (std::uint64_t n = count - std::min<std::uint64_t>(count, launches_kept); n < count; ++n) {
+    std::map<std::string, std::string>& facts = launches.emplace_back();
+    for (const std::string& name : file_.names()) {
+      if (describe(name, names::role) != names::roles::launch) continue;
+      const std::string text =
+          dataset(name).read_characters({{n % launches_kept, 0}, {1, launch_text_bytes}});
+      facts[name] = text.substr(0, text.find('\0'));
+    }
+  }
+  return launches;
+}
+
+}  // namespace gradflow::store

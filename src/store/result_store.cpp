@@ -1,0 +1,265 @@
+#include "gradflow/store/result_store.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <span>
+#include <thread>
+
+#include "continuation.hpp"
+#include "gradflow/core/errors.hpp"
+#include "gradflow/store/lock_file.hpp"
+#include "ledger.hpp"
+#include "open_block.hpp"
+#include "piece.hpp"
+#include "shared_file.hpp"
+
+namespace gradflow::store {
+namespace {
+
+constexpr int piece_tag = 1;
+
+/// Runs `act` on rank 0; if it throws there, every rank throws the same.
+void on_first_rank(const mpi::Communicator& world, const std::function<void()>& act) {
+  enum Outcome : int { fine, mistake, error };
+  int outcome = fine;
+  std::string text;
+  if (world.rank() == 0) {
+    try {
+      act();
+    } catch (const UserError& failure) {
+      outcome = mistake;
+      text = failure.what();
+    } catch (const std::exception& failure) {
+      outcome = error;
+      text = failure.what();
+    }
+  }
+  outcome = world.broadcast(outcome);
+  if (outcome == fine) return;
+  text = world.broadcast(text);
+  if (outcome == mistake) throw UserError(text);
+  throw Error(text);
+}
+
+std::vector<bool> broadcast_bits(const mpi::Communicator& world, const std::vector<bool>& bits,
+                                 std::uint64_t size) {
+  mpi::Buffer packed((size + 7) / 8, std::byte{0});
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    if (bits[i]) packed[i / 8] |= std::byte(1) << (i % 8);
+  }
+  packed = world.broadcast(std::move(packed));
+  std::vector<bool> received(size);
+  for (std::size_t i = 0; i < size; ++i)
+    received[i] = (packed[i / 8] >> (i % 8) & std::byte(1)) != std::byte(0);
+  return received;
+}
+
+/// A NaN has many bit patterns, and which one comes out depends on the compiler: one of them is stored.
+void unify_nans(std::span<double> values) {
+  for (double& value : values) {
+    if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
+  }
+}
+
+/// The end of the points, from `first` on, of which this stage holds the same rows.
+std::size_t end_of_equal_rows(const std::vector<MeasuredPoint>& points, std::size_t first) {
+  const stats::PointTable& head = points[first].rows;
+  const auto differs = [&](const MeasuredPoint& it) {
+    return it.rows.first_row() != head.first_row() || it.rows.rows() != head.rows();
+  };
+  return std::size_t(std::find_if(points.begin() + std::ptrdiff_t(first), points.end(), differs) -
+                     points.begin());
+}
+
+std::vector<double> joined_values(std::span<const MeasuredPoint> points, int column) {
+  std::vector<double> values;
+  for (const MeasuredPoint& it : points) {
+    const std::span<const double> own = it.rows.values(column);
+    values.insert(values.end(), own.begin(), own.end());
+  }
+  return values;
+}
+
+}  // namespace
+
+struct ResultStore::State {
+  State(const mpi::Communicator& world_ranks, const mpi::Communicator& group_ranks, FileSchema file_schema,
+        StoreOptions store_options)
+      : world(world_ranks.split(0, world_ranks.rank())),
+        group(group_ranks.split(0, group_ranks.rank())),
+        writes(world.size() <= store_options.most_writers || group.rank() == 0),
+        writers(world.split(writes ? 0 : 1, world.rank())),
+        schema(std::move(file_schema)),
+        options(std::move(store_options)),
+        rule{group.size(), options.smallest_piece_bytes, world.size() > options.most_writers},
+        ledger(schema, group.size()) {}
+
+  bool leads() const { return group.rank() == 0; }
+  void open_file(const std::filesystem::path& path);
+  void close_block();
+  void write_own_rows(const std::vector<MeasuredPoint>& block) const;
+  bool write_own_rows_of(std::size_t column, const std::vector<MeasuredPoint>& block) const;
+  std::vector<Piece> pieces_of(const std::vector<MeasuredPoint>& block) const;
+  void hand_in(const std::vector<Piece>& pieces);
+  bool collect();
+  void commit();
+
+  mpi::Communicator world, group;
+  bool writes;
+  mpi::Communicator writers;
+  FileSchema schema;
+  StoreOptions options;
+  TravelRule rule;
+  std::optional<LockFile> lock;    ///< on the first rank of all
+  std::optional<SharedFile> file;  ///< on ranks that write
+  std::vector<bool> unfinished;
+  OpenBlock block;
+  Ledger ledger;                        ///< on a group's first rank
+  std::vector<mpi::PendingSend> sends;  ///< on the other ranks
+  Tally tally;
+};
+
+void ResultStore::State::open_file(const std::filesystem::path& path) {
+  on_first_rank(world, [&] {
+    if (std::filesystem::is_directory(path)) {
+      throw UserError(path.string() + " is a directory; give the name of a file, such as " +
+                      (path / "results.h5").string());
+    }
+    lock = LockFile::acquire(path);
+    unfinished = create_or_continue(path, schema, options.allow_mixed_numerics);
+  });
+  unfinished = broadcast_bits(world, unfinished, schema.points);
+  if (writes) file.emplace(path, writers, schema.columns);
+  if (world.rank() == 0) file->record_launch(options.launch);
+}
+
+void ResultStore::State::close_block() {
+  if (block.empty()) return;
+  const std::vector<MeasuredPoint> points = block.take();
+  write_own_rows(points);
+  hand_in(pieces_of(points));
+}
+
+/// Columns whose pieces are large enough to be written from here, and to the disk before anybody hears of
+/// them.
+void ResultStore::State::write_own_rows(const std::vector<MeasuredPoint>& points) const {
+  bool wrote = false;
+  for (std::size_t c = 0; c < schema.columns.size(); ++c) wrote |= write_own_rows_of(c, points);
+  if (wrote) file->sync();
+}
+
+bool ResultStore::State::write_own_rows_of(std::size_t c, const std::vector<MeasuredPoint>& points) const {
+  const stats::Column& column = schema.columns[c];
+  bool wrote = false;
+  for (std::size_t first = 0; first < points.size();) {
+    const MeasuredPoint& head = points[first];
+    const std::size_t end = file->ragged() ? first + 1 : end_of_equal_rows(points, first);
+    if (head.rows.rows() > 0 && !rule.travels(column, head.layers.size())) {
+      const std::vector<double> values = joined_values(std::span(points).subspan(first, end - first), int(c));
+      file->write_piece(column, head.point, end - first, head.rows.first_row(), head.rows.rows(), values);
+      wrote = true;
+    }
+    first = end;
+  }
+  return wrote;
+}
+
+std::vector<Piece> ResultStore::State::pieces_of(const std::vector<MeasuredPoint>& points) const {
+  std::vector<Piece> pieces;
+  for (const MeasuredPoint& it : points) {
+    pieces.push_back(
+        piece_of(it.point, schema.point_hash(it.point), it.rows, it.failure, it.layers, rule, leads()));
+  }
+  return pieces;
+}
+
+void ResultStore::State::hand_in(const std::vector<Piece>& pieces) {
+  if (!leads()) return sends.push_back(group.send(packed(pieces), 0, piece_tag));
+  for (const Piece& piece : pieces) ledger.add(piece);
+  commit();
+}
+
+bool ResultStore::State::collect() {
+  bool any = false;
+  while (const std::optional<mpi::Message> message = group.poll(piece_tag)) {
+    for (const Piece& piece : unpacked(message->bytes, schema.columns.size())) ledger.add(piece);
+    any = true;
+  }
+  return any;
+}
+
+void ResultStore::State::commit() {
+  const std::vector<FinishedPoint> points = ledger.take_finished();
+  file->commit(points);
+  for (const FinishedPoint& point : points) ++(point.failure ? tally.failed : tally.done);
+}
+
+ResultStore::ResultStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ResultStore::ResultStore(ResultStore&&) noexcept = default;
+ResultStore& ResultStore::operator=(ResultStore&&) noexcept = default;
+ResultStore::~ResultStore() = default;
+
+ResultStore ResultStore::open(const mpi::Communicator& world, const mpi::Communicator& group,
+                              const std::filesystem::path& path, const FileSchema& schema,
+                              StoreOptions options) {
+  auto state = std::make_unique<State>(world, group, schema, std::move(options));
+  state->open_file(path);
+  return ResultStore(std::move(state));
+}
+
+const std::vector<bool>& ResultStore::unfinished() const { return state_->unfinished; }
+
+void ResultStore::add(std::uint64_t point, stats::PointTable&& rows, Failure failure) {
+  State& s = *state_;
+  expect(point < s.schema.points && s.unfinished[point], "a point of the sweep that is still to be measured");
+  expect(rows.columns().size() == s.schema.columns.size(), "the columns of the schema");
+  unify_nans(rows.all());
+
+  if (!s.block.continues_with(point)) s.close_block();
+  s.block.add({point, std::move(rows), failure, layers_of(s.schema, point)});
+  if (s.block.is_full(s.options)) s.close_block();
+  progress();
+}
+
+void ResultStore::flush() {
+  state_->close_block();
+  progress();
+}
+
+void ResultStore::progress() {
+  State& s = *state_;
+  if (s.block.is_old(s.options)) s.close_block();
+  if (s.leads()) {
+    if (s.collect()) s.commit();
+  } else {
+    std::erase_if(s.sends, [](mpi::PendingSend& send) { return send.ready(); });
+  }
+}
+
+void ResultStore::finish() {
+  State& s = *state_;
+  flush();
+  while (s.ledger.waiting() > 0 || !s.sends.empty()) {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    progress();
+  }
+}
+
+void ResultStore::close() {
+  State& s = *state_;
+  finish();
+  if (s.file) s.file->close();
+  s.file.reset();
+  s.world.barrier();  // the lock outlives every writer
+  s.lock.reset();
+  s.world.barrier();  // and is gone for every rank
+}
+
+Tally ResultStore::tally() const { return state_->tally; }
+
+}  // namespace gradflow::store

@@ -1,0 +1,174 @@
+#include "gradflow/sweep/schema.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "gradflow/core/errors.hpp"
+#include "text.hpp"
+
+namespace gradflow::sweep {
+
+namespace {
+
+std::string_view section_of(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
+}
+
+std::string_view last_part_of(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+
+bool lies_inside(std::string_view name, std::string_view section) {
+  return name.size() > section.size() && name.starts_with(section) && name[section.size()] == '.';
+}
+
+bool holds(Type type, const Value& value) {
+  const bool text = std::holds_alternative<std::string>(value);
+  const bool real = std::holds_alternative<double>(value);
+  const bool integer = std::holds_alternative<std::int64_t>(value);
+  switch (type) {
+    case Type::boolean:
+      return std::holds_alternative<bool>(value);
+    case Type::integer:
+      return integer;
+    case Type::real:
+      return real;
+    case Type::text:
+      return text;
+    case Type::name:
+      return std::holds_alternative<NamedValue>(value);
+    case Type::integers:
+      return std::holds_alternative<std::vector<std::int64_t>>(value);
+    case Type::seed:
+      return integer;
+    case Type::real_or_text:
+      return real || text;
+    case Type::integer_or_text:
+      return integer || text;
+  }
+  return false;
+}
+
+/// Every number in `value`; none for texts and names.
+std::vector<double> numbers_in(const Value& value) {
+  if (const auto* real = std::get_if<double>(&value)) return {*real};
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return {static_cast<double>(*integer)};
+  if (const auto* list = std::get_if<std::vector<std::int64_t>>(&value)) return {list->begin(), list->end()};
+  return {};
+}
+
+/// A complaint about values of which some number fails `accepted`.
+Complaint unless_all(std::function<bool(double)> accepted, std::string wanted) {
+  return [accepted = std::move(accepted), wanted = std::move(wanted)](const Value& value) -> std::string {
+    const std::vector<double> numbers = numbers_in(value);
+    if (std::all_of(numbers.begin(), numbers.end(), accepted)) return "";
+    return fmt::format("read {}; expected {}", display(value), wanted);
+  };
+}
+
+const std::string* name_in(const Value& value) {
+  if (const auto* named = std::get_if<NamedValue>(&value)) return &named->name;
+  return std::get_if<std::string>(&value);
+}
+
+}  // namespace
+
+std::string_view expected(Type type) {
+  switch (type) {
+    case Type::boolean:
+      return "true or false";
+    case Type::integer:
+      return "an integer";
+    case Type::real:
+      return "a number";
+    case Type::text:
+      return "a text in quotes";
+    case Type::name:
+      return "a name in quotes or { name = \"...\", parameter = value }";
+    case Type::integers:
+      return "a list of integers";
+    case Type::seed:
+      return "an integer, or in quotes the digits of one below 2^64";
+    case Type::real_or_text:
+      return "a number or a text in quotes";
+    case Type::integer_or_text:
+      return "an integer or a text in quotes";
+  }
+  return "";
+}
+
+Complaint at_least(double bound) {
+  return unless_all([=](double number) { return number >= bound; }, fmt::format("at least {}", bound));
+}
+
+Complaint above(double bound) {
+  return unless_all([=](double number) { return number > bound; }, fmt::format("more than {}", bound));
+}
+
+Complaint between(double low, double high) {
+  return unless_all([=](double number) { return number >= low && number <= high; },
+                    fmt::format("a number from {} to {}", low, high));
+}
+
+Complaint one_of(std::string kind, std::vector<std::string> names) {
+  return [kind = std::move(kind), names = std::move(names)](const Value& value) -> std::string {
+    const std::string* name = name_in(value);
+    if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return "";
+    return fmt::format("unknown {} {}; choose one of: {}", kind, quoted_briefly(*name),
+                       fmt::join(names, " "));
+  };
+}
+
+Schema::Schema(std::vector<Key> keys) : keys_(std::move(keys)) {
+  std::set<std::string> names, coordinates;
+  for (const Key& key : keys_) {
+    expect(names.insert(key.name).second, "key " + key.name + " stands once in the schema");
+    expect(!has_section(key.name), "no key lies inside the key " + key.name);
+    expect(!key.fallback || holds(key.type, *key.fallback), "default of " + key.name + " has its type");
+    expect(key.enters_hash || !key.may_sweep, "swept key " + key.name + " enters the hash");
+    expect(coordinates.insert(coordinate_name(*this, key.name)).second,
+           "coordinate name of " + key.name + " is its own");
+  }
+}
+
+const Key* Schema::find(std::string_view name) const {
+  const auto found =
+      std::find_if(keys_.begin(), keys_.end(), [=](const Key& key) { return key.name == name; });
+  return found == keys_.end() ? nullptr : &*found;
+}
+
+bool Schema::has_section(std::string_view section) const {
+  return std::any_of(keys_.begin(), keys_.end(),
+                     [=](const Key& key) { return lies_inside(key.name, section); });
+}
+
+std::string Schema::unknown(std::string_view name) const {
+  std::vector<std::string> all, neighbours;
+  for (const Key& key : keys_) {
+    all.push_back(key.name);
+    if (lies_inside(name, section_of(key.name))) neighbours.push_back(key.name);
+  }
+  const std::string similar = nearest(name, all);
+  const std::vector<std::string>& known = neighbours.empty() ? all : neighbours;
+  return fmt::format("unknown key;{} known keys: {}", similar.empty() ? "" : " did you mean " + similar + "?",
+                     fmt::join(known, " "));
+}
+
+std::string coordinate_name(const Schema& schema, std::string_view key) {
+  expect(schema.find(key) != nullptr, "a key of the schema");
+  const auto same_last_part = [=](const Key& other) { return last_part_of(other.name) == last_part_of(key); };
+  const auto& keys = schema.keys();
+  if (std::count_if(keys.begin(), keys.end(), same_last_part) == 1) return std::string(last_part_of(key));
+  std::string name(key);
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+std::string coordinate_name(const Schema& schema, std::string_view key, std::string_view parameter) {
+  return fmt::format("{}_{}", coordinate_name(schema, key), parameter);
+}
+
+}  // namespace gradflow::sweep

@@ -1,0 +1,138 @@
+#include "gradflow/theory/moments.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "gradflow/theory/gaussian.hpp"
+
+namespace gradflow::theory {
+namespace {
+
+/// q = value * 2^beyond with value inside 2^+-401, where doubles hold squares and phi has reached its power
+/// laws.
+struct Reduced {
+  double value = 0;
+  std::int64_t beyond = 0;
+};
+
+constexpr std::int64_t exponent_limit = 400;
+
+Reduced reduce(Scaled q) {
+  if (q.is_zero()) return {std::ldexp(1.0, -exponent_limit), 0};
+  const std::int64_t exponent = std::clamp(q.exponent, -exponent_limit, exponent_limit);
+  return {std::ldexp(q.mantissa, int(exponent)), q.exponent - exponent};
+}
+
+/// Whether phi'' jumps at 0, as it does for elu, selu and softsign.
+bool bends_at_zero(const nn::Activation& phi) {
+  const double h = 1e-4;
+  const double above = (phi.slope(h) - phi.slope(0)) / h;
+  const double below = (phi.slope(0) - phi.slope(-h)) / h;
+  return std::abs(above - below) > 0.01;
+}
+
+std::vector<double> breaks_of(const nn::Activation& phi) {
+  std::vector<double> breaks = phi.kinks();
+  if (bends_at_zero(phi) && std::ranges::find(breaks, 0.0) == breaks.end()) breaks.push_back(0);
+  return breaks;
+}
+
+double squared(double x) { return x * x; }
+
+bool is_sine(const nn::Activation& phi) { return phi.name() == "sin"; }
+
+/// P(x1 > 0, x2 > 0) for unit Gaussians of correlation c.
+double both_positive(double c) { return (std::numbers::pi - std::acos(c)) / (2 * std::numbers::pi); }
+
+/// E max(x1, 0) max(x2, 0): the arc-cosine kernel of degree 1.
+double rectified_product(double c) {
+  return std::sqrt((1 - c) * (1 + c)) / (2 * std::numbers::pi) + c * both_positive(c);
+}
+
+double sine_product(double q, double c) {  // exp(-q) sinh(qc), safe at both ends
+  return std::exp(-q * (1 - std::abs(c))) * std::copysign(std::expm1(-2 * q * std::abs(c)) / 2, c);
+}
+
+double cosine_product(double q, double c) {  // exp(-q) cosh(qc)
+  return (std::exp(-q * (1 - c)) + std::exp(-q * (1 + c))) / 2;
+}
+
+}  // namespace
+
+Moments::Moments(const nn::Activation& activation)
+    : activation_(activation),
+      breaks_(breaks_of(activation)),
+      slope_above_(activation.slope(1)),
+      slope_below_(activation.slope(-1)) {}
+
+Scaled Moments::square(Scaled q) const {
+  if (activation_.positively_homogeneous()) return q * slope_square(q);
+  if (q.is_zero()) return Scaled::of(squared(activation_.value(0)));
+  const auto [value, beyond] = reduce(q);
+  if (is_sine(activation_)) return Scaled::of(-std::expm1(-2 * value) / 2, proportional(beyond));
+  const Curve phi_squared = [this](double z) { return squared(activation_.value(z)); };
+  return Scaled::of(gaussian_mean(phi_squared, 0, std::sqrt(value), breaks_), proportional(beyond));
+}
+
+Scaled Moments::slope_square(Scaled q) const {
+  if (activation_.positively_homogeneous()) {
+    return Scaled::of((squared(slope_above_) + squared(slope_below_)) / 2);
+  }
+  const auto [value, beyond] = reduce(q);
+  if (is_sine(activation_)) return Scaled::of((1 + std::exp(-2 * value)) / 2);
+  const Curve slope_squared = [this](double z) { return squared(activation_.slope(z)); };
+  const Scaled mean = Scaled::of(gaussian_mean(slope_squared, 0, std::sqrt(value), breaks_));
+  return saturated(beyond) ? mean / sqrt(Scaled::of(1, beyond)) : mean;
+}
+
+Scaled Moments::growth(Scaled q) const {
+  if (activation_.positively_homogeneous()) return slope_square(q);
+  auto [value, beyond] = reduce(q);
+  if (is_sine(activation_)) return Scaled::of(std::exp(-2 * value));
+  // Where phi(0) != 0 the mean is a small difference: below this q it would lose more digits than its limit
+  // differs by.
+  if (!activation_.zero_at_zero()) value = std::max(value, 0x1p-26);
+  const double deviation = std::sqrt(value);
+  const Curve gain = [&](double z) { return activation_.value(z) * activation_.slope(z) * (z / deviation); };
+  const Scaled mean = Scaled::of(gaussian_mean(gain, 0, deviation, breaks_) / deviation);
+  const Scaled excess = Scaled::of(1, beyond);
+  return saturated(beyond) ? mean / (excess * sqrt(excess)) : mean;
+}
+
+Scaled Moments::product(Scaled q, double c) const {
+  if (c == 1) return square(q);
+  if (activation_.positively_homogeneous()) {
+    const double same = squared(slope_above_) + squared(slope_below_);
+    const double mixed = 2 * slope_above_ * slope_below_;
+    return q * Scaled::of(same * rectified_product(c) - mixed * rectified_product(-c));
+  }
+  if (q.is_zero()) return square(q);
+  const auto [value, beyond] = reduce(q);
+  if (is_sine(activation_)) return Scaled::of(sine_product(value, c), proportional(beyond));
+  const Curve phi = [this](double z) { return activation_.value(z); };
+  return Scaled::of(gaussian_product_mean(phi, std::sqrt(value), c, breaks_), proportional(beyond));
+}
+
+Scaled Moments::slope_product(Scaled q, double c) const {
+  if (c == 1) return slope_square(q);
+  if (activation_.positively_homogeneous()) {
+    const double same = squared(slope_above_) + squared(slope_below_);
+    const double mixed = 2 * slope_above_ * slope_below_;
+    return Scaled::of(same * both_positive(c) + mixed * both_positive(-c));
+  }
+  const auto [value, beyond] = reduce(q);
+  if (is_sine(activation_)) return Scaled::of(cosine_product(value, c));
+  const Curve slope = [this](double z) { return activation_.slope(z); };
+  const Scaled mean = Scaled::of(gaussian_product_mean(slope, std::sqrt(value), c, breaks_));
+  return saturated(beyond) ? mean / Scaled::of(1, beyond) : mean;
+}
+
+std::int64_t Moments::proportional(std::int64_t beyond) const {
+  const bool linear = beyond < 0 ? activation_.zero_at_zero() : !activation_.bounded();
+  return linear ? beyond : 0;
+}
+
+bool Moments::saturated(std::int64_t beyond) const { return beyond > 0 && activation_.bounded(); }
+
+}  // namespace gradflow::theory

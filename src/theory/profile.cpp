@@ -1,0 +1,140 @@
+#include "gradflow/theory/profile.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "dyadic_interpolant.hpp"
+#include "gradflow/core/errors.hpp"
+#include "gradflow/core/scaled.hpp"
+#include "gradflow/theory/moments.hpp"
+
+namespace gradflow::theory {
+namespace {
+
+Scaled squared(double x) { return Scaled::of(x) * Scaled::of(x); }
+
+/// One unit's second moments over two samples: E x^2 (the same for both) and E x1 x2.
+struct Pair {
+  Scaled square;
+  Scaled product;
+
+  double correlation() const { return std::clamp((product / square).value(), -1.0, 1.0); }
+};
+
+Pair through_weights(const Pair& h, double sigma_w, double sigma_b) {
+  return {squared(sigma_w) * h.square + squared(sigma_b), squared(sigma_w) * h.product + squared(sigma_b)};
+}
+
+/// E phi(z1) phi(z2) over E phi(z)^2 at one q, for a c that moves from layer to layer.
+///
+/// A two-dimensional integral each, until so many were needed that interpolating is cheaper: near the
+/// critical line q stands still after tens of layers and c creeps for thousands. The angle arccos c is the
+/// natural variable: in c itself the map of an activation with a kink has a square root at 1.
+class CorrelationCurve {
+ public:
+  CorrelationCurve(const Moments& moments, Scaled q, Scaled square)
+      : cosine_([&moments, q, square](double c) { return (moments.product(q, c) / square).value(); }),
+        by_angle_([this](double angle) { return cosine_(std::cos(angle)); }) {}
+
+  CorrelationCurve(const CorrelationCurve&) = delete;
+  CorrelationCurve& operator=(const CorrelationCurve&) = delete;
+
+  double operator()(double c) {
+    if (c == 1) return 1;
+    const bool few = ++evaluations_ <= 20;
+    return few || c < 0 ? cosine_(c) : by_angle_(std::acos(c));
+  }
+
+ private:
+  Curve cosine_;
+  DyadicInterpolant by_angle_;
+  int evaluations_ = 0;
+};
+
+/// The activation's moments at the layer the recursion has reached.
+///
+/// They are evaluated again only when q or c has left the place of the last evaluation by more than rounding:
+/// a slow drift adds up until it counts, a converged recursion costs nothing.
+class ActivationLayer {
+ public:
+  explicit ActivationLayer(const nn::Activation& activation) : moments_(activation) {}
+
+  void move_to(Scaled q, double c) {
+    const bool q_moved = !(std::abs(((q - q_) / q).value()) <= rounding);
+    if (q_moved) {
+      q_ = q;
+      h_.square = moments_.square(q);
+      slope_square_ = moments_.slope_square(q);
+      correlation_.emplace(moments_, q, h_.square);
+    }
+    if (q_moved || !(std::abs(c - c_) <= rounding)) {
+      c_ = c;
+      h_.product = h_.square * Scaled::of((*correlation_)(c));
+    }
+  }
+
+  const Pair& h() const noexcept { return h_; }
+  Scaled slope_square() const noexcept { return slope_square_; }
+
+ private:
+  static constexpr double rounding = 1e-15;
+
+  Moments moments_;
+  Scaled q_;
+  double c_ = std::numeric_limits<double>::quiet_NaN();
+  std::optional<CorrelationCurve> correlation_;
+  Pair h_;
+  Scaled slope_square_;
+};
+
+void check(const DenseNetwork& network) {
+  const std::size_t depth = network.sigma_w.size();
+  expect(depth >= 1, "at least one layer");
+  expect(network.sigma_b.size() == depth, "one sigma_b for each sigma_w");
+  expect(network.widths.size() == depth + 1, "depth + 1 widths, input first");
+}
+
+/// dgrad_log10_rms from E phi'(z_l)^2: dE/dz_l = phi'(z_l) * W_{l+1}^T dE/dz_{l+1}, from the last layer down.
+std::vector<double> backward(const DenseNetwork& network, const std::vector<Scaled>& slope_square) {
+  const std::size_t depth = slope_square.size();
+  std::vector<double> log10_rms(depth);
+  Scaled mean_square = Scaled::of(1);
+  for (std::size_t i = depth; i-- > 0;) {  // layer i + 1
+    log10_rms[i] = mean_square.log10() / 2;
+    if (i == 0) break;
+    const Scaled fan_out_over_fan_in = Scaled::of(network.widths[i + 1]) / Scaled::of(network.widths[i]);
+    mean_square = mean_square * slope_square[i - 1] * squared(network.sigma_w[i]) * fan_out_over_fan_in;
+  }
+  return log10_rms;
+}
+
+}  // namespace
+
+Profile Profile::unknown(int depth) {
+  const std::vector<double> nothing(std::size_t(depth), std::numeric_limits<double>::quiet_NaN());
+  return {nothing, nothing, nothing};
+}
+
+Profile predict(const DenseNetwork& network) {
+  check(network);
+  const Scaled input_square = Scaled::of(network.input_square);
+  Pair h{input_square, input_square * Scaled::of(network.input_correlation)};
+  ActivationLayer layer(network.activation);
+
+  Profile profile;
+  std::vector<Scaled> slope_square;
+  for (std::size_t i = 0; i < network.sigma_w.size(); ++i) {
+    const Pair z = through_weights(h, network.sigma_w[i], network.sigma_b[i]);
+    profile.preact_log10_q.push_back(z.square.log10());
+    profile.preact_corr.push_back(z.correlation());
+    layer.move_to(z.square, z.correlation());
+    h = layer.h();
+    slope_square.push_back(layer.slope_square());
+  }
+  profile.dgrad_log10_rms = backward(network, slope_square);
+  return profile;
+}
+
+}  // namespace gradflow::theory
