@@ -21,3 +21,24 @@ endif()
 add_library(OpenBLAS::pthread INTERFACE IMPORTED)
 target_include_directories(OpenBLAS::pthread INTERFACE ${OPENBLAS_INCLUDE_DIR})
 target_link_libraries(OpenBLAS::pthread INTERFACE ${OPENBLAS_LIBRARY})
+
+# OpenBLAS 0.3.21 gives CPUs younger than itself kernels of 2004. The program mends that when it starts
+# (apps/gradflow/blas_kernels.cpp); the tests, being programs of their own, get the same choice from CTest.
+file(WRITE ${CMAKE_BINARY_DIR}/openblas_core.c [[
+#include <stdio.h>
+#include <string.h>
+char* openblas_get_corename(void);
+int main(void) {
+  const char* core = openblas_get_corename();
+  const int fallback = !strcmp(core, "Prescott") || !strcmp(core, "Core2") || !strcmp(core, "Generic");
+#if defined(__x86_64__)
+  if (fallback && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) core = "SkylakeX";
+  else if (fallback && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) core = "Haswell";
+#endif
+  printf("%s", core);
+  return 0;
+}
+]])
+try_run(openblas_ran openblas_compiled ${CMAKE_BINARY_DIR} ${CMAKE_BINARY_DIR}/openblas_core.c
+        LINK_LIBRARIES ${OPENBLAS_LIBRARY} RUN_OUTPUT_VARIABLE GRADFLOW_OPENBLAS_CORETYPE)
+message(STATUS "OpenBLAS kernels: ${GRADFLOW_OPENBLAS_CORETYPE}")

@@ -8,6 +8,12 @@ if(NOT GTest_FOUND)
 endif()
 include(GoogleTest)
 
+# What every test runs under. The user may be root in a container, and there may be more ranks than cores.
+set(GRADFLOW_TEST_ENVIRONMENT
+  OPENBLAS_NUM_THREADS=1 OPENBLAS_CORETYPE=${GRADFLOW_OPENBLAS_CORETYPE}
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1)
+
 function(gradflow_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBRARIES;RANKS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -21,7 +27,7 @@ function(gradflow_test name)
   if(NOT arg_RANKS)
     target_link_libraries(${target}_test PRIVATE GTest::gtest_main)
     gtest_discover_tests(${target}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT ${arg_TIMEOUT} ENVIRONMENT OPENBLAS_NUM_THREADS=1)
+                         PROPERTIES TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${GRADFLOW_TEST_ENVIRONMENT}")
     return()
   endif()
 
@@ -32,6 +38,6 @@ function(gradflow_test name)
       COMMAND ${MPIEXEC_EXECUTABLE} -q -n ${ranks} --oversubscribe --bind-to none $<TARGET_FILE:${target}_test>)
     set_tests_properties(${name}.ranks_${ranks} PROPERTIES
       LABELS ranks_${ranks} PROCESSORS 2 TIMEOUT ${arg_TIMEOUT}
-      ENVIRONMENT "OPENBLAS_NUM_THREADS=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+      ENVIRONMENT "${GRADFLOW_TEST_ENVIRONMENT}")
   endforeach()
 endfunction()

@@ -1,8 +1,8 @@
 #include <fmt/core.h>
 
 #include <cstdio>
-#include <cstdlib>
 
+#include "blas_kernels.hpp"
 #include "commands.hpp"
 #include "gradflow/core/blas.hpp"
 #include "gradflow/core/errors.hpp"
@@ -87,7 +87,6 @@ int main(int argc, char** argv) {
 }  // namespace gradflow::apps
 
 int main(int argc, char** argv) {
-  // OpenBLAS reads this when it is first used; the threads of a rank are oneTBB's.
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);
+  gradflow::apps::choose_blas_kernels(argv);
   return gradflow::apps::main(argc, argv);
 }

@@ -54,6 +54,7 @@ class RowCodes {
 
   void add_to(Failures& failures, const Stack& stack, int layer) const {
     for_samples(stack, 0, rows_of(stack), [&](int row, const RowRange& range) {
+      if (codes_[std::size_t(row)] == FailureCode::none) return;
       Failure& first = failures[std::size_t(range.point)];
       const int sample = range.first_sample + row - range.first_row;
       first = first_of(first, Failure{codes_[std::size_t(row)], layer, sample});

@@ -14,11 +14,10 @@ struct Rgb {
   double red, green, blue;
 };
 
-constexpr std::array viridis{Rgb{68, 1, 84}, Rgb{71, 45, 123}, Rgb{59, 82, 139},
-                             Rgb{44, 114, 142}, Rgb{33, 145, 140}, Rgb{40, 174, 128},
-                             Rgb{94, 201, 98}, Rgb{173, 210, 38}};
-constexpr std::array blue_white_red{Rgb{33, 102, 172}, Rgb{103, 169, 207}, Rgb{247, 247, 247}, Rgb{239, 138, 98},
-                                    Rgb{178, 24, 43}};
+constexpr std::array viridis{Rgb{68, 1, 84},    Rgb{71, 45, 123},  Rgb{59, 82, 139}, Rgb{44, 114, 142},
+                             Rgb{33, 145, 140}, Rgb{40, 174, 128}, Rgb{94, 201, 98}, Rgb{173, 210, 38}};
+constexpr std::array blue_white_red{Rgb{33, 102, 172}, Rgb{103, 169, 207}, Rgb{247, 247, 247},
+                                    Rgb{239, 138, 98}, Rgb{178, 24, 43}};
 constexpr std::array okabe_ito{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"};
 
 std::string text_of(const Rgb& c) {

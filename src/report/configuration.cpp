@@ -27,8 +27,7 @@ std::vector<KeyColumn> keys_but_the_seed(const store::ResultFile& file) {
   std::vector<KeyColumn> keys;
   for (const std::string& key : file.swept()) {
     if (key == seed) continue;
-    keys.push_back(
-        {key, file.texts(key), file.is_text(key) ? std::vector<double>() : file.numbers(key)});
+    keys.push_back({key, file.texts(key), file.is_text(key) ? std::vector<double>() : file.numbers(key)});
   }
   return keys;
 }

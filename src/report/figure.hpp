@@ -21,7 +21,8 @@ struct ProfileKind {
   std::string_view heading;
   std::string column;
   std::string theory;  ///< column drawn dashed; empty: none
-  bool anchored;       ///< theory knows the profile up to a factor: it starts where the measurement does, at the output
+  bool anchored;  ///< theory knows the profile up to a factor: it starts where the measurement does, at the
+                  ///< output
   Notation notation;
   std::string label;         ///< of the y axis
   std::string_view reading;  ///< how to read the picture
@@ -37,7 +38,8 @@ inline constexpr std::size_t most_curves = 13, most_panels = 4;
 Figure draw_profiles(const store::ResultFile& file, const std::vector<Finding>& findings, const Plane& plane,
                      const ProfileKind& kind);
 
-/// Growth per layer against the first key, one curve for each value of the second. Empty unless a key is swept.
+/// Growth per layer against the first key, one curve for each value of the second. Empty unless a key is
+/// swept.
 Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane);
 
 /// Growth per layer over both keys, as colour. Empty unless two keys are swept.

@@ -29,8 +29,10 @@ struct Series {
 std::vector<double> places_of(const PlaneAxis& axis, bool logarithmic) {
   std::vector<double> places;
   for (std::size_t i = 0; i < axis.size(); ++i) {
-    if (!axis.is_numeric()) places.push_back(double(i));
-    else places.push_back(logarithmic ? std::log10(axis.numbers[i]) : axis.numbers[i]);
+    if (!axis.is_numeric())
+      places.push_back(double(i));
+    else
+      places.push_back(logarithmic ? std::log10(axis.numbers[i]) : axis.numbers[i]);
   }
   return places;
 }
@@ -49,17 +51,22 @@ Series series_of(const std::vector<Finding>& findings, const Plane& plane, std::
   return series;
 }
 
+double drawn_error(const Series& series, std::size_t i) {
+  return std::isfinite(series.error[i]) ? series.error[i] : 0;
+}
+
 void draw(Panel& panel, const Series& series, bool connected) {
   if (connected) panel.curve(series.x, series.theory, {series.colour, 1.4, "6 4"});
   for (std::size_t i = 0; i < series.x.size(); ++i) {
     if (!std::isfinite(series.growth[i])) continue;
-    const double error = std::isfinite(series.error[i]) ? series.error[i] : 0;
+    const double error = drawn_error(series, i);
     panel.error_bar(series.x[i], series.growth[i] - error, series.growth[i] + error, series.colour);
     panel.dot(series.x[i], series.growth[i], series.colour);
   }
 }
 
-void draw_legend(Svg& svg, double left, const std::string& key, const std::vector<Series>& all, bool connected) {
+void draw_legend(Svg& svg, double left, const std::string& key, const std::vector<Series>& all,
+                 bool connected) {
   double y = margin_top + 10;
   if (!key.empty()) svg.text({left, y}, key, {.weight = "bold"});
   for (const Series& series : all) {
@@ -76,6 +83,7 @@ void draw_legend(Svg& svg, double left, const std::string& key, const std::vecto
   if (!connected) return;
   svg.line({left, y + 14}, {left + 22, y + 14}, {"#444444", 1.4, "6 4"});
   svg.text({left + 29, y + 18}, "theory", {.size = 11});
+  if (std::ranges::none_of(all, [](const Series& series) { return std::isfinite(series.critical); })) return;
   svg.line({left, y + 32}, {left + 22, y + 32}, {"#444444", 1.2, "1.5 3"});
   svg.text({left + 29, y + 36}, "critical sigma_w", {.size = 11});
 }
@@ -89,9 +97,10 @@ void draw_frame(Panel& panel, Svg& svg, const Plane& plane, bool logarithmic) {
   panel.draw_y_axis({"log10 growth of |dE/dz| per layer", Notation::number});
   panel.level(0, {"#333333", 1.2});
   const Frame& frame = panel.frame();
-  svg.text({frame.left + 8, frame.top + 18}, "explodes on the way to the input", {.size = 11, .colour = "#777777"});
-  svg.text({frame.left + 8, frame.bottom() - 9}, "vanishes on the way to the input",
+  svg.text({frame.left + 8, frame.top + 18}, "explodes on the way to the input",
            {.size = 11, .colour = "#777777"});
+  svg.text({frame.right() - 8, frame.bottom() - 9}, "vanishes on the way to the input",
+           {.size = 11, .anchor = "end", .colour = "#777777"});
 }
 
 }  // namespace
@@ -121,14 +130,17 @@ Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane) {
     Series& series = all.emplace_back(series_of(findings, plane, up_index, places));
     series.colour = distinct_colour(all.size() - 1);
     x.include(series.x);
-    y.include(series.growth);
     y.include(series.theory);
+    for (std::size_t i = 0; i < series.growth.size(); ++i) {
+      y.include(series.growth[i] - drawn_error(series, i));
+      y.include(series.growth[i] + drawn_error(series, i));
+    }
   }
 
   Svg svg;
   const Frame frame{margin_left, margin_top, figure_width - legend_width - margin_left, height};
   const Range drawn_x = x.widened(1e-6, 0.03);
-  Panel panel(svg, frame, drawn_x, y.widened(1e-6, 0.06));
+  Panel panel(svg, frame, drawn_x, y.widened(1e-6, 0.08));
   draw_frame(panel, svg, plane, logarithmic);
   for (const Series& series : all) {
     const double place = logarithmic ? std::log10(series.critical) : series.critical;
@@ -137,11 +149,13 @@ Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane) {
   }
   draw_legend(svg, frame.right() + 22, plane.up.key, all, numeric);
 
-  Figure figure{svg.document(figure_width, frame.bottom() + (numeric ? 50 : 84), "Growth of the gradient per layer"), {}};
+  Figure figure{
+      svg.document(figure_width, frame.bottom() + (numeric ? 50 : 84), "Growth of the gradient per layer"),
+      {}};
   if (!plane.held.empty()) figure.notes.push_back("drawn for " + plane.held);
   if (all.size() < plane.up.size()) {
-    figure.notes.push_back(
-        fmt::format("{} of {} values of {} are drawn, evenly chosen", all.size(), plane.up.size(), plane.up.key));
+    figure.notes.push_back(fmt::format("{} of {} values of {} are drawn, evenly chosen", all.size(),
+                                       plane.up.size(), plane.up.key));
   }
   return figure;
 }

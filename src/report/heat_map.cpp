@@ -29,9 +29,12 @@ class HeatMap {
   void draw_critical(std::size_t row);
   void draw_labels();
   void draw_colour_bar();
+  /// Numbers ascend from the bottom, names are read from the top.
   Spot corner(std::size_t row, std::size_t column) const {
-    return {margin_left + double(column) * cell_width_, bottom() - double(row + 1) * cell_height_};
+    const std::size_t from_top = plane_.up.is_numeric() ? rows_.size() - 1 - row : row;
+    return {margin_left + double(column) * cell_width_, margin_top + double(from_top) * cell_height_};
   }
+  bool has_numbers() const { return cell_width_ >= 46 && cell_height_ >= 18; }
   double bottom() const { return margin_top + double(rows_.size()) * cell_height_; }
 
   const std::vector<Finding>& findings_;
@@ -39,7 +42,7 @@ class HeatMap {
   std::vector<std::size_t> columns_, rows_;
   double cell_width_, cell_height_;
   double limit_ = 0;  ///< largest magnitude of a growth
-  bool any_critical_ = false;
+  bool any_critical_ = false, any_unknown_ = false, any_dead_ = false;
   Svg svg_;
 };
 
@@ -73,7 +76,9 @@ void HeatMap::draw_cell(std::size_t row, std::size_t column) {
   const Spot place = corner(row, column);
   svg_.rectangle(place, cell_width_, cell_height_, ground_of(verdict), cell_width_ > 8 ? "#ffffff" : "none");
   const double growth = verdict.growth.log10_per_layer;
-  if (cell_width_ < 46 || cell_height_ < 18 || !std::isfinite(growth) || verdict.fate == Fate::dead) return;
+  any_unknown_ |= verdict.fate != Fate::dead && !std::isfinite(growth);
+  any_dead_ |= verdict.fate == Fate::dead;
+  if (!has_numbers() || !std::isfinite(growth) || verdict.fate == Fate::dead) return;
   const std::string ink = ink_on_signed_colour(share_of(growth));
   svg_.text({place.x + cell_width_ / 2, place.y + cell_height_ / 2 + 4}, fmt::format("{:+.2g}", growth),
             {.size = 11, .anchor = "middle", .colour = ink});
@@ -87,8 +92,10 @@ void HeatMap::draw_critical(std::size_t row) {
     const double left = numbers[columns_[i]], right = numbers[columns_[i + 1]];
     if (!(critical >= left && critical < right)) continue;
     const double x = corner(row, i).x + cell_width_ * (0.5 + (critical - left) / (right - left));
-    const double top = corner(row, i).y;
-    svg_.line({x, top}, {x, top + cell_height_}, {"#000000", 2.4});
+    const double top = corner(row, i).y, bottom_edge = top + cell_height_;
+    const double stroke = has_numbers() ? cell_height_ / 4 : cell_height_ / 2;
+    svg_.line({x, top}, {x, top + stroke}, {"#000000", 2.4});
+    svg_.line({x, bottom_edge - stroke}, {x, bottom_edge}, {"#000000", 2.4});
     any_critical_ = true;
   }
 }
@@ -113,23 +120,24 @@ void HeatMap::draw_colour_bar() {
   const double left = figure_width - bar_width + 26;
   for (int i = 0; i < steps; ++i) {
     const double share = 1 - 2 * (i + 0.5) / steps;
-    svg_.rectangle({left, margin_top + height * i / steps}, width, height / steps + 0.5, signed_colour(share));
+    svg_.rectangle({left, margin_top + height * i / steps}, width, height / steps + 0.5,
+                   signed_colour(share));
   }
   for (const double share : {1.0, 0.5, 0.0, -0.5, -1.0}) {
     const double y = margin_top + height * (1 - share) / 2;
     svg_.line({left + width, y}, {left + width + 4, y}, {"#555555"});
-    svg_.text({left + width + 8, y + 4}, figures(std::copysign(share * share, share) * limit_, 2), {.size = 11});
+    svg_.text({left + width + 8, y + 4}, figures(std::copysign(share * share, share) * limit_, 2),
+              {.size = 11});
   }
-  const double y = margin_top + height + 22;
-  const auto note = [&](double below, const std::string& colour, std::string_view words) {
-    svg_.rectangle({left, y + below - 10}, 12, 11, colour);
-    svg_.text({left + 18, y + below}, words, {.size = 11});
+  double y = margin_top + height + 22;
+  const auto note = [&](const std::string& colour, double width_of_mark, std::string_view words) {
+    svg_.rectangle({left, y - 10}, width_of_mark, 12, colour);
+    svg_.text({left + 18, y}, words, {.size = 11});
+    y += 17;
   };
-  note(0, unknown_colour, "not measured");
-  note(17, dead_colour, "dead");
-  if (!any_critical_) return;
-  svg_.line({left + 6, y + 23}, {left + 6, y + 36}, {"#000000", 2.4});
-  svg_.text({left + 18, y + 34}, "theory: critical", {.size = 11});
+  if (any_unknown_) note(unknown_colour, 12, "not measured");
+  if (any_dead_) note(dead_colour, 12, "dead");
+  if (any_critical_) note("#000000", 2.4, "theory: critical");
 }
 
 Figure HeatMap::draw() {

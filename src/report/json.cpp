@@ -27,8 +27,10 @@ Json numbers(const std::vector<double>& values) {
 Json values_of(const Configuration& configuration) {
   Json values = Json::object();
   for (const KeyValue& value : configuration.values) {
-    if (std::isnan(value.number)) values[value.key] = value.text;
-    else values[value.key] = value.number;
+    if (std::isnan(value.number))
+      values[value.key] = value.text;
+    else
+      values[value.key] = value.number;
   }
   return values;
 }
@@ -50,7 +52,8 @@ Json json_of(const Finding& finding) {
             {"verdict", name(verdict.fate)},
             {"sentence", sentence(verdict)},
             {"remedy", remedy(verdict)}};
-  json["outside_fp32_from_layer"] = verdict.outside_fp32_from ? Json(*verdict.outside_fp32_from) : Json(nullptr);
+  json["outside_fp32_from_layer"] =
+      verdict.outside_fp32_from ? Json(*verdict.outside_fp32_from) : Json(nullptr);
   return json;
 }
 
@@ -69,7 +72,8 @@ Json json_of_file(const store::ResultFile& file) {
 Json json_of_point(const store::ResultFile& file, std::uint64_t point) {
   const LayerTable table = layer_table(file, point);
   Json json{{"point", point}, {"name", table.name}, {"status", table.status}, {"layer", table.layers}};
-  for (const LayerTable::Column& column : table.columns) json[std::string(column.variable)] = numbers(column.values);
+  for (const LayerTable::Column& column : table.columns)
+    json[std::string(column.variable)] = numbers(column.values);
   return json;
 }
 

@@ -33,12 +33,14 @@ constexpr std::array headings{
 
 std::string status_text(const store::ResultFile& file, std::uint64_t point) {
   switch (file.status(point)) {
-    case store::Status::done: return "done";
+    case store::Status::done:
+      return "done";
     case store::Status::failed: {
       const Failure failure = file.failure(point);
       return fmt::format("failed at layer {}: {}", failure.layer, meaning(failure.code));
     }
-    default: return "not done yet";
+    default:
+      return "not done yet";
   }
 }
 

@@ -86,12 +86,15 @@ void Page::write_figures() {
   };
 
   write_profiles(kinds.front());
-  write_figure("Growth of the gradient per layer", draw_growth(findings_, plane),
-               "The slope of the curves above: zero keeps the gradient's size, +0.01 multiplies it by 10^0.01 (2.3 %) "
-               "with every layer towards the input. Where the curve crosses zero lies the network that can be deepest.");
-  write_figure("Where gradients vanish and explode", draw_heat_map(findings_, plane),
-               "The same slopes as colours: blue vanishes, red explodes, pale is trainable. Colours follow the square "
-               "root of the slope, which spreads them around zero.");
+  write_figure(
+      "Growth of the gradient per layer", draw_growth(findings_, plane),
+      "The slope of the curves above: zero keeps the gradient's size, +0.01 multiplies it by 10^0.01 (2.3 %) "
+      "with every layer towards the input. Where the curve crosses zero lies the network that can be "
+      "deepest.");
+  write_figure(
+      "Where gradients vanish and explode", draw_heat_map(findings_, plane),
+      "The same slopes as colours: blue vanishes, red explodes, pale is trainable. Colours follow the square "
+      "root of the slope, which spreads them around zero.");
   for (std::size_t i = 1; i < kinds.size(); ++i) write_profiles(kinds[i]);
 }
 
@@ -100,42 +103,51 @@ void Page::write_row(const Finding& finding) {
   const Growth& growth = verdict.growth;
   const std::string error =
       std::isfinite(growth.standard_error) ? " \u00b1 " + figures(growth.standard_error, 2) : "";
-  fmt::print(out_,
-             "<tr><td>{}</td><td>{}/{}</td><td>{}{}</td><td>{}</td><td>{}</td><td><span class=\"fate {}\">{}</span>"
-             "</td><td>{}{}</td></tr>\n",
-             escaped(finding.configuration.label), finding.configuration.done.size(),
-             finding.configuration.points.size(), figures(growth.log10_per_layer, 4), error, figures(growth.theory, 4),
-             figures(verdict.chi1, 4), name(verdict.fate), name(verdict.fate), escaped(sentence(verdict)),
-             remedy(verdict).empty() ? "" : "<br><em>" + escaped(remedy(verdict)) + "</em>");
+  fmt::print(
+      out_,
+      "<tr><td>{}</td><td>{}/{}</td><td>{}{}</td><td>{}</td><td>{}</td><td><span class=\"fate {}\">{}</span>"
+      "</td><td>{}{}</td></tr>\n",
+      escaped(finding.configuration.label), finding.configuration.done.size(),
+      finding.configuration.points.size(), figures(growth.log10_per_layer, 4), error,
+      figures(growth.theory, 4), figures(verdict.chi1, 4), name(verdict.fate), name(verdict.fate),
+      escaped(sentence(verdict)),
+      remedy(verdict).empty() ? "" : "<br><em>" + escaped(remedy(verdict)) + "</em>");
 }
 
 void Page::write_table() {
   fmt::print(out_,
-             "<h2>Every configuration</h2>\n<table>\n<tr><th>configuration</th><th>seeds</th><th>growth per layer, "
-             "log10</th><th>theory</th><th>chi1</th><th>verdict</th><th>what was found, <em>what to try</em></th></tr>\n");
+             "<h2>Every configuration</h2>\n<table "
+             "class=\"findings\">\n<tr><th>configuration</th><th>seeds</th><th>growth per layer, "
+             "log10</th><th>theory</th><th>chi1</th><th>verdict</th><th>what was found, <em>what to "
+             "try</em></th></tr>\n");
   const std::vector<std::size_t> chosen = evenly_chosen(findings_.size(), most_table_rows);
   for (const std::size_t i : chosen) write_row(findings_[i]);
   fmt::print(out_, "</table>\n");
   if (chosen.size() < findings_.size()) {
-    fmt::print(out_, "<p>{} of {} configurations, evenly chosen; gradflow show lists all.</p>\n", chosen.size(),
-               findings_.size());
+    fmt::print(out_, "<p>{} of {} configurations, evenly chosen; gradflow show lists all.</p>\n",
+               chosen.size(), findings_.size());
   }
-  fmt::print(out_,
-             "<h3>How the verdicts are made</h3>\n<ul>\n"
-             "<li>Growth per layer: least squares of log10 {} against the distance from the output, for each seed, "
-             "without {:.0f} % of the layers at each end, where networks are not stationary; then mean and standard "
-             "error over seeds. It needs {} layers. Theory is the same fit to the mean-field prediction.</li>\n"
-             "<li>Depth scale: layers over which the squared gradient changes by a factor e.</li>\n"
-             "<li>Steady: the norm changes by less than a factor {} over the whole depth. Trainable: the network is "
-             "less than {} depth scales deep (Schoenholz et al. 2017). Else it vanishes or explodes. Dead: the gradient "
-             "is exactly zero in most seeds.</li>\n"
-             "<li>Below fp32: counted from the output, the first layer in which float32 would round more than {:.0f} % "
-             "of the nonzero gradient elements to zero. gradflow itself loses nothing there. Above fp32: the root mean "
-             "square exceeds the largest float32.</li>\n"
-             "<li>chi1: predicted factor per layer of the squared gradient in a wide network; critical sigma_w: where "
-             "chi1 is 1.</li>\n</ul>\n",
-             gradient_column(file_), 100 * end_share, fewest_fitted_layers, steady_factor, trainable_depth_scales,
-             100 * outside_share);
+  fmt::print(
+      out_,
+      "<h3>How the verdicts are made</h3>\n<ul>\n"
+      "<li>Growth per layer: least squares of log10 {} against the distance from the output, for each seed, "
+      "without {:.0f} % of the layers at each end, where networks are not stationary; then mean and standard "
+      "error over seeds. It needs {} layers. Theory is the same fit to the mean-field prediction.</li>\n"
+      "<li>Depth scale: layers over which the squared gradient changes by a factor e.</li>\n"
+      "<li>Steady: the norm changes by less than a factor {} over the whole depth. Trainable: the network is "
+      "less than {} depth scales deep (Schoenholz et al. 2017). Else it vanishes or explodes. Dead: the "
+      "gradient "
+      "is exactly zero in most seeds.</li>\n"
+      "<li>Below fp32: counted from the output, the first layer in which float32 would round more than "
+      "{:.0f} % "
+      "of the nonzero gradient elements to zero. gradflow itself loses nothing there. Above fp32: the root "
+      "mean "
+      "square exceeds the largest float32.</li>\n"
+      "<li>chi1: predicted factor per layer of the squared gradient in a wide network; critical sigma_w: "
+      "where "
+      "chi1 is 1.</li>\n</ul>\n",
+      gradient_column(file_), 100 * end_share, fewest_fitted_layers, steady_factor, trainable_depth_scales,
+      100 * outside_share);
 }
 
 void Page::write_unmeasured() {
@@ -158,11 +170,14 @@ void Page::write_unmeasured() {
 }
 
 void Page::write_provenance() {
-  fmt::print(out_, "<h2>Where the numbers come from</h2>\n<table>\n<tr><td>file</td><td>{}</td></tr>\n",
+  fmt::print(out_,
+             "<h2>Where the numbers come from</h2>\n<table "
+             "class=\"provenance\">\n<tr><td>file</td><td>{}</td></tr>\n",
              escaped(file_.path().filename().string()));
   for (const std::string& attribute : file_.attributes()) {
     if (attribute == "sweep_file" || attribute.starts_with('_')) continue;
-    fmt::print(out_, "<tr><td>{}</td><td>{}</td></tr>\n", escaped(attribute), escaped(file_.attribute(attribute)));
+    fmt::print(out_, "<tr><td>{}</td><td>{}</td></tr>\n", escaped(attribute),
+               escaped(file_.attribute(attribute)));
   }
   for (const std::string& key : file_.fixed()) {
     fmt::print(out_, "<tr><td>{}</td><td>{}</td></tr>\n", escaped(key), escaped(file_.texts(key).front()));
@@ -195,7 +210,8 @@ void write_profile_svg(const store::ResultFile& file, std::ostream& out) {
   for (const Finding& finding : findings) all.push_back(finding.configuration);
   const Figure figure = draw_profiles(file, findings, plane_of(all), profile_kinds(file).front());
   if (figure.svg.empty()) {
-    throw UserError(fmt::format("{} has no measured point yet; continue the run, then draw", file.path().string()));
+    throw UserError(
+        fmt::format("{} has no measured point yet; continue the run, then draw", file.path().string()));
   }
   out << figure.svg << std::flush;
   if (!out) throw Error("the picture cannot be written: the disk may be full");

@@ -14,8 +14,10 @@ figure svg { max-width: 100%; height: auto; }
 figcaption { color: #444; font-size: 0.93em; }
 table { border-collapse: collapse; font-size: 0.85em; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 0.25em 0.7em 0.25em 0; border-bottom: 1px solid #eee; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-td:nth-child(3) { white-space: nowrap; }
+td { font-variant-numeric: tabular-nums; }
+.provenance td { overflow-wrap: anywhere; }
+.provenance td:first-child { white-space: nowrap; padding-right: 2em; }
+.findings td:nth-child(3) { white-space: nowrap; }
 ul { padding-left: 1.2em; }
 pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 0.85em; }
 .fate { border-radius: 3px; padding: 0.05em 0.45em; background: #ddd; white-space: nowrap; }

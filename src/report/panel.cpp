@@ -23,10 +23,7 @@ void for_each_stretch(std::size_t count, std::span<const double> a, std::span<co
 }  // namespace
 
 Panel::Panel(Svg& svg, Frame frame, Range x, Range y)
-    : svg_(svg),
-      frame_(frame),
-      x_{x, frame.left, frame.right()},
-      y_{y, frame.bottom(), frame.top} {
+    : svg_(svg), frame_(frame), x_{x, frame.left, frame.right()}, y_{y, frame.bottom(), frame.top} {
   svg_.rectangle({frame.left, frame.top}, frame.width, frame.height, "none", axis_colour);
 }
 
@@ -34,7 +31,8 @@ void Panel::draw_x_axis(const AxisStyle& style) {
   for (const double value : ticks(x_.values, int(frame_.width / 70), style.notation)) {
     svg_.line({x_(value), frame_.top}, {x_(value), frame_.bottom()}, {grid_colour});
     svg_.line({x_(value), frame_.bottom()}, {x_(value), frame_.bottom() + 4}, {axis_colour});
-    svg_.number({x_(value), frame_.bottom() + 17}, value, style.notation, {.size = tick_size, .anchor = "middle"});
+    svg_.number({x_(value), frame_.bottom() + 17}, value, style.notation,
+                {.size = tick_size, .anchor = "middle"});
   }
   svg_.text({frame_.left + frame_.width / 2, frame_.bottom() + 36}, style.label,
             {.size = label_size, .anchor = "middle"});
@@ -45,14 +43,16 @@ void Panel::draw_named_x_axis(const std::string& label, const std::vector<std::s
     svg_.text({x_(double(i)), frame_.bottom() + 16}, names[i],
               {.size = tick_size, .anchor = "end", .angle = -35});
   }
-  svg_.text({frame_.left + frame_.width / 2, frame_.bottom() + 70}, label, {.size = label_size, .anchor = "middle"});
+  svg_.text({frame_.left + frame_.width / 2, frame_.bottom() + 70}, label,
+            {.size = label_size, .anchor = "middle"});
 }
 
 void Panel::draw_y_axis(const AxisStyle& style) {
   for (const double value : ticks(y_.values, int(frame_.height / 42), style.notation)) {
     svg_.line({frame_.left, y_(value)}, {frame_.right(), y_(value)}, {grid_colour});
     svg_.line({frame_.left - 4, y_(value)}, {frame_.left, y_(value)}, {axis_colour});
-    svg_.number({frame_.left - 7, y_(value) + 4}, value, style.notation, {.size = tick_size, .anchor = "end"});
+    svg_.number({frame_.left - 7, y_(value) + 4}, value, style.notation,
+                {.size = tick_size, .anchor = "end"});
   }
   svg_.text({frame_.left - 50, frame_.top + frame_.height / 2}, style.label,
             {.size = label_size, .anchor = "middle", .angle = -90});

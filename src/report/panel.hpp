@@ -29,7 +29,8 @@ class Panel {
   Panel(Svg& svg, Frame frame, Range x, Range y);
 
   void draw_x_axis(const AxisStyle& style);
-  void draw_named_x_axis(const std::string& label, const std::vector<std::string>& names);  ///< at 0, 1, 2, ...
+  void draw_named_x_axis(const std::string& label,
+                         const std::vector<std::string>& names);  ///< at 0, 1, 2, ...
   void draw_y_axis(const AxisStyle& style);
   void draw_title(const std::string& title);
 

@@ -75,7 +75,9 @@ Plane plane_of(const Configurations& configurations) {
   expect(!configurations.empty(), "a plane of at least one configuration");
   const std::vector<Key> keys = independent_keys(configurations);
   Plane plane{keys.empty() ? no_axis() : axis_of(configurations, keys[0]),
-              keys.size() < 2 ? no_axis() : axis_of(configurations, keys[1]), {}, ""};
+              keys.size() < 2 ? no_axis() : axis_of(configurations, keys[1]),
+              {},
+              ""};
   if (!plane.across.is_numeric() && plane.up.is_numeric()) std::swap(plane.across, plane.up);
 
   const Configuration& first = configurations.front();

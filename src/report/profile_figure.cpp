@@ -91,13 +91,14 @@ Curve ProfileFigure::curve_of(const Configuration& configuration, std::string co
   const Profile profile = profile_of(rows);
   const Gaps gaps = gaps_of(rows);
   if (gaps.zeros > 0) gaps_.push_back(fmt::format("{}: {} exact zeros", configuration.label, gaps.zeros));
-  if (gaps.undefined > 0) gaps_.push_back(fmt::format("{}: {} undefined", configuration.label, gaps.undefined));
+  if (gaps.undefined > 0)
+    gaps_.push_back(fmt::format("{}: {} undefined", configuration.label, gaps.undefined));
 
   const std::vector<double> layers(profile.layers.begin(), profile.layers.end());
   const std::vector<double> theory = theory_of(file_, configuration, kind_, profile);
   any_theory_ |= std::ranges::any_of(theory, [](double v) { return std::isfinite(v); });
-  return {thinned(layers), thinned(profile.mean), thinned(profile.low), thinned(profile.high), thinned(theory),
-          std::move(colour)};
+  return {thinned(layers),       thinned(profile.mean), thinned(profile.low),
+          thinned(profile.high), thinned(theory),       std::move(colour)};
 }
 
 PanelContent ProfileFigure::content_of(std::size_t up_index) {
@@ -111,8 +112,10 @@ PanelContent ProfileFigure::content_of(std::size_t up_index) {
     const std::optional<std::size_t> index = plane_.at(up_index, across_[i]);
     if (!index) continue;
     const Configuration& configuration = findings_[*index].configuration;
-    if (configuration.done.empty()) ++unmeasured_;
-    else content.curves.push_back(curve_of(configuration, colour_of(i)));
+    if (configuration.done.empty())
+      ++unmeasured_;
+    else
+      content.curves.push_back(curve_of(configuration, colour_of(i)));
   }
   return content;
 }
@@ -159,7 +162,8 @@ void ProfileFigure::note_omissions() {
   if (!plane_.held.empty()) figure_.notes.push_back("drawn for " + plane_.held);
   const auto note_chosen = [&](std::size_t drawn, const PlaneAxis& axis) {
     if (drawn == axis.size()) return;
-    figure_.notes.push_back(fmt::format("{} of {} values of {} are drawn, evenly chosen", drawn, axis.size(), axis.key));
+    figure_.notes.push_back(
+        fmt::format("{} of {} values of {} are drawn, evenly chosen", drawn, axis.size(), axis.key));
   };
   note_chosen(across_.size(), plane_.across);
   note_chosen(up_.size(), plane_.up);
@@ -189,7 +193,8 @@ Figure ProfileFigure::draw() {
   const double cell_height = margin_top + height + margin_bottom;
   for (std::size_t i = 0; i < contents.size(); ++i) {
     const double left = double(i % columns) * cell_width, top = double(i / columns) * cell_height;
-    draw_panel(contents[i], {left + margin_left, top + margin_top, cell_width - margin_left - panel_gap, height},
+    draw_panel(contents[i],
+               {left + margin_left, top + margin_top, cell_width - margin_left - panel_gap, height},
                i % columns == 0);
   }
   draw_legend(figure_width - legend_width + 6);
@@ -206,18 +211,24 @@ std::vector<ProfileKind> profile_kinds(const store::ResultFile& file) {
   std::vector<ProfileKind> kinds{
       {"Size of the gradient by layer", gradient, comparable ? "theory_dgrad_log10_rms" : "", true,
        Notation::power_of_ten, is_norm ? "|dE/dz|, typical norm of a sample" : "dE/dz, root mean square",
-       "The gradient starts at the output, on the right, and travels to the input, on the left. A straight line is "
-       "exponential growth or decay. A level curve is what training needs in every layer."},
+       "The gradient starts at the output, on the right, and travels to the input, on the left. A straight "
+       "line is "
+       "exponential growth or decay. A level curve is what training needs. Theory is for infinite width: the "
+       "typical "
+       "gradient of a network of width N shrinks faster, by a share of the order of 1/N per layer."},
       {"Size of the forward signal by layer", "preact_log10_q", "theory_preact_log10_q", false,
        Notation::power_of_ten, "q, mean square of z",
-       "The signal starts at the input, on the left. Mean-field theory expects it to settle at a fixed point."},
+       "The signal starts at the input, on the left. Mean-field theory expects it to settle at a fixed "
+       "point."},
       {"Correlation of two samples by layer", "preact_corr", "theory_preact_corr", false, Notation::number,
        "correlation of z",
-       "At 1 all inputs have become one and the network can no longer tell them apart (order); below 1 nearby inputs "
+       "At 1 all inputs have become one and the network can no longer tell them apart (order); below 1 "
+       "nearby inputs "
        "are driven apart (chaos)."},
       {"Size of the weight gradient by layer", "wgrad_log10_norm", "", false, Notation::power_of_ten,
        "|dE/dW|, Frobenius norm",
-       "What a step of gradient descent does to each layer's weights. It can be level although the gradient above is "
+       "What a step of gradient descent does to each layer's weights. It can be level although the gradient "
+       "above is "
        "not, when the forward signal grows as fast as the gradient shrinks (Glorot and Bengio 2010)."}};
   std::erase_if(kinds, [&](const ProfileKind& kind) { return !file.has(kind.column); });
   return kinds;

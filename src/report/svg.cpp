@@ -40,37 +40,46 @@ void Svg::line(Spot from, Spot to, const Pen& pen) {
 }
 
 void Svg::polyline(std::span<const Spot> spots, const Pen& pen) {
-  body_ += fmt::format("<polyline {} stroke-linejoin=\"round\" points=\"{}\"/>\n", stroke_of(pen), points_of(spots));
+  body_ += fmt::format("<polyline {} stroke-linejoin=\"round\" points=\"{}\"/>\n", stroke_of(pen),
+                       points_of(spots));
 }
 
 void Svg::polygon(std::span<const Spot> spots, const std::string& fill, double opacity) {
-  body_ += fmt::format("<polygon fill=\"{}\" fill-opacity=\"{}\" points=\"{}\"/>\n", fill, opacity, points_of(spots));
+  body_ += fmt::format("<polygon fill=\"{}\" fill-opacity=\"{}\" points=\"{}\"/>\n", fill, opacity,
+                       points_of(spots));
 }
 
-void Svg::rectangle(Spot corner, double width, double height, const std::string& fill, const std::string& border) {
-  body_ += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" stroke=\"{}\"/>\n",
-                       corner.x, corner.y, width, height, fill, border);
+void Svg::rectangle(Spot corner, double width, double height, const std::string& fill,
+                    const std::string& border) {
+  body_ += fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" stroke=\"{}\"/>\n",
+      corner.x, corner.y, width, height, fill, border);
 }
 
 void Svg::dot(Spot centre, double radius, const std::string& fill) {
-  body_ += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\"/>\n", centre.x, centre.y, radius, fill);
+  body_ += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\"/>\n", centre.x, centre.y,
+                       radius, fill);
 }
 
-void Svg::text(Spot place, std::string_view words, const Type& type) { raw_text(place, escaped(words), type); }
+void Svg::text(Spot place, std::string_view words, const Type& type) {
+  raw_text(place, escaped(words), type);
+}
 
 void Svg::number(Spot place, double value, Notation notation, const Type& type) {
   if (notation == Notation::number) return raw_text(place, tick_text(value), type);
   raw_text(place,
-           fmt::format("10<tspan dy=\"{:.1f}\" font-size=\"{:.1f}\">{}</tspan>", -0.35 * type.size, 0.75 * type.size,
-                       tick_text(value)),
+           fmt::format("10<tspan dy=\"{:.1f}\" font-size=\"{:.1f}\">{}</tspan>", -0.35 * type.size,
+                       0.75 * type.size, tick_text(value)),
            type);
 }
 
 void Svg::raw_text(Spot place, std::string_view markup, const Type& type) {
   const std::string turn =
-      type.angle == 0 ? "" : fmt::format(" transform=\"rotate({} {:.1f} {:.1f})\"", type.angle, place.x, place.y);
+      type.angle == 0 ? ""
+                      : fmt::format(" transform=\"rotate({} {:.1f} {:.1f})\"", type.angle, place.x, place.y);
   body_ += fmt::format(
-      "<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" text-anchor=\"{}\" fill=\"{}\" font-weight=\"{}\"{}>{}</text>\n",
+      "<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" text-anchor=\"{}\" fill=\"{}\" "
+      "font-weight=\"{}\"{}>{}</text>\n",
       place.x, place.y, type.size, type.anchor, type.colour, type.weight, turn, markup);
 }
 

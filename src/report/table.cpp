@@ -33,8 +33,9 @@ void print_title(const store::ResultFile& file, std::ostream& out) {
     fmt::print(out, "{}\n", printable(file.attribute("title")));
   }
   const Coverage coverage = coverage_of(file);
-  fmt::print(out, "{}: {} of {} points done, {} failed, {} missing\n\n", printable(file.path().filename().string()),
-             coverage.done, coverage.points, coverage.failed, coverage.missing());
+  fmt::print(out, "{}: {} of {} points done, {} failed, {} missing\n\n",
+             printable(file.path().filename().string()), coverage.done, coverage.points, coverage.failed,
+             coverage.missing());
 }
 
 void print_configurations(const store::ResultFile& file, std::ostream& out) {
@@ -48,13 +49,15 @@ void print_configurations(const store::ResultFile& file, std::ostream& out) {
              "growth per layer", "theory", "scale", "chi1");
   for (const auto& [configuration, verdict] : findings) {
     const std::string seeds = fmt::format("{}/{}", configuration.done.size(), configuration.points.size());
-    fmt::print(out, "{:<{}}  {:>7}  {:>22}  {:>10}  {:>7}  {:>7}  {}\n", cut(configuration.label, width), width,
-               seeds, with_error(verdict.growth), figures(verdict.growth.theory, 4), figures(verdict.depth_scale()),
-               figures(verdict.chi1, 4), name(verdict.fate));
+    fmt::print(out, "{:<{}}  {:>7}  {:>22}  {:>10}  {:>7}  {:>7}  {}\n", cut(configuration.label, width),
+               width, seeds, with_error(verdict.growth), figures(verdict.growth.theory, 4),
+               figures(verdict.depth_scale()), figures(verdict.chi1, 4), name(verdict.fate));
   }
-  fmt::print(out,
-             "\ngrowth per layer: log10 factor of |dE/dz| per layer on its way to the input, +- standard error over "
-             "seeds\nscale: layers over which its square changes by e; chi1: mean-field factor of its square per layer\n");
+  fmt::print(
+      out,
+      "\ngrowth per layer: log10 factor of |dE/dz| per layer on its way to the input, +- standard error over "
+      "seeds\nscale: layers over which its square changes by e; chi1: mean-field factor of its square per "
+      "layer\n");
 }
 
 void print_point(const store::ResultFile& file, std::ostream& out, std::uint64_t point) {
@@ -70,7 +73,8 @@ void print_point(const store::ResultFile& file, std::ostream& out, std::uint64_t
   fmt::print(out, "\n");
   for (std::size_t row = 0; row < table.layers.size(); ++row) {
     fmt::print(out, "{:>6}", table.layers[row]);
-    for (const LayerTable::Column& column : table.columns) fmt::print(out, "  {:>9}", figures(column.values[row], 5));
+    for (const LayerTable::Column& column : table.columns)
+      fmt::print(out, "  {:>9}", figures(column.values[row], 5));
     fmt::print(out, "\n");
   }
 }

@@ -56,12 +56,16 @@ std::string move_to_critical(const Verdict& verdict) {
 
 std::string sentence(const Verdict& verdict) {
   switch (verdict.fate) {
-    case Fate::unmeasured: return "not measured yet";
+    case Fate::unmeasured:
+      return "not measured yet";
     case Fate::shallow:
-      return fmt::format("no verdict: a slope needs {} interior layers with a gradient", fewest_fitted_layers);
+      return fmt::format("no verdict: a slope needs {} interior layers with a gradient",
+                         fewest_fitted_layers);
     case Fate::dead:
-      return fmt::format("dead: in {} of {} seeds the gradient is exactly zero", verdict.dead_seeds, verdict.seeds);
-    default: break;
+      return fmt::format("dead: in {} of {} seeds the gradient is exactly zero", verdict.dead_seeds,
+                         verdict.seeds);
+    default:
+      break;
   }
   const std::string facts = listed(listed(measured(verdict), place(verdict)), some_dead(verdict));
   return fmt::format("{}: {}{}", name(verdict.fate), facts, of_theory(verdict));
@@ -71,7 +75,8 @@ std::string remedy(const Verdict& verdict) {
   if (verdict.fate == Fate::dead) return "widen the layers, or use an activation whose slope is nowhere zero";
   if (verdict.fate != Fate::vanishes && verdict.fate != Fate::explodes) return "";
   if (std::isfinite(verdict.critical_sigma_w)) return move_to_critical(verdict);
-  return "no critical sigma_w is known for this activation and sigma_b: use another activation, normalisation or "
+  return "no critical sigma_w is known for this activation and sigma_b: use another activation, "
+         "normalisation or "
          "residual blocks";
 }
 

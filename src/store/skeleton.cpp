@@ -23,12 +23,11 @@ using hdf5::write_attribute;
 
 /// Points whose coordinates are in memory at one time.
 constexpr std::uint64_t points_per_write = 65536;
+constexpr std::uint64_t ragged_points_per_write = 1024;  // each has a row per layer
 
 template <class Write>
-void for_each_part(std::uint64_t points, const Write& write) {
-  for (std::uint64_t first = 0; first < points; first += points_per_write) {
-    write(first, std::min(points_per_write, points - first));
-  }
+void for_each_part(std::uint64_t points, std::uint64_t most, const Write& write) {
+  for (std::uint64_t first = 0; first < points; first += most) write(first, std::min(most, points - first));
 }
 
 template <class Value>
@@ -48,6 +47,26 @@ std::vector<std::string> failure_meanings() {
     meanings.push_back(words);
   }
   return meanings;
+}
+
+/// The rows of consecutive points, one after the other.
+struct RaggedRows {
+  std::vector<std::int64_t> sizes, starts;  ///< by point
+  std::vector<std::int32_t> layers;         ///< by row
+  std::vector<std::int64_t> points;         ///< by row
+};
+
+RaggedRows ragged_rows(const LayersOf& layers_of, std::uint64_t first, std::uint64_t points,
+                       std::int64_t first_row) {
+  RaggedRows rows;
+  for (std::uint64_t point = first; point < first + points; ++point) {
+    const std::vector<int> stored = layers_of(point);
+    rows.sizes.push_back(std::int64_t(stored.size()));
+    rows.starts.push_back(first_row + std::int64_t(rows.layers.size()));
+    rows.layers.insert(rows.layers.end(), stored.begin(), stored.end());
+    rows.points.insert(rows.points.end(), stored.size(), std::int64_t(point));
+  }
+  return rows;
 }
 
 template <class T>
@@ -202,23 +221,14 @@ void Skeleton::write_ragged_axis(const LayersOf& layers_of) {
   describe(layer, names::roles::axis, "layer, from 1 in forward direction");
   describe(index, names::roles::axis, "the point a row belongs to, from 0");
 
-  std::uint64_t row = 0;
-  for_each_part(schema_.points, [&](std::uint64_t first, std::uint64_t points) {
-    std::vector<std::int64_t> sizes, starts, indices;
-    std::vector<std::int32_t> layers;
-    const std::uint64_t first_row = row;
-    for (std::uint64_t point = first; point < first + points; ++point) {
-      const std::vector<int> stored = layers_of(point);
-      sizes.push_back(std::int64_t(stored.size()));
-      starts.push_back(std::int64_t(row));
-      indices.insert(indices.end(), stored.size(), std::int64_t(point));
-      layers.insert(layers.end(), stored.begin(), stored.end());
-      row += stored.size();
-    }
-    store::write(size, {{first}, {points}}, sizes);
-    store::write(start, {{first}, {points}}, starts);
-    store::write(layer, {{first_row}, {layers.size()}}, layers);
-    store::write(index, {{first_row}, {indices.size()}}, indices);
+  std::int64_t row = 0;
+  for_each_part(schema_.points, ragged_points_per_write, [&](std::uint64_t first, std::uint64_t points) {
+    const RaggedRows part = ragged_rows(layers_of, first, points, row);
+    store::write(size, {{first}, {points}}, part.sizes);
+    store::write(start, {{first}, {points}}, part.starts);
+    store::write(layer, {{hsize_t(row)}, {part.layers.size()}}, part.layers);
+    store::write(index, {{hsize_t(row)}, {part.points.size()}}, part.points);
+    row += std::int64_t(part.layers.size());
   });
 }
 
@@ -245,7 +255,7 @@ void Skeleton::write_records() {
 
   const Dataset hash = variable<std::uint64_t>(names::point_hash, {names::point});
   describe(hash, names::roles::record, "what a point is: hash of its keys and values");
-  for_each_part(schema_.points, [&](std::uint64_t first, std::uint64_t points) {
+  for_each_part(schema_.points, points_per_write, [&](std::uint64_t first, std::uint64_t points) {
     store::write(hash, {{first}, {points}}, values_of(schema_.point_hash, first, points));
   });
 
@@ -266,7 +276,7 @@ void Skeleton::write_values(const Coordinate& coordinate,
   describe(made, coordinate.swept ? names::roles::swept : names::roles::fixed, coordinate.long_name,
            coordinate.units);
   if (!coordinate.swept) return store::write(made, {}, std::vector<T>{value(0)});
-  for_each_part(schema_.points, [&](std::uint64_t first, std::uint64_t points) {
+  for_each_part(schema_.points, points_per_write, [&](std::uint64_t first, std::uint64_t points) {
     store::write(made, {{first}, {points}}, values_of(value, first, points));
   });
 }

@@ -1,9 +1,9 @@
 #include "gradflow/theory/gaussian.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
-#include <vector>
 
 #include <boost/math/quadrature/gauss.hpp>
 
@@ -23,6 +23,10 @@ constexpr double widest_for_trapezoid = 4;
 
 /// From here on features of size 1 are narrow against a panel.
 constexpr double widest_for_even_panels = 1;
+
+/// Where panels end on both sides of z = 0: 20 points resolve exp(-4|z|) and poles at distance 1 to 1e-12 in
+/// each. Beyond the last, exp(-|z|) is below 1e-23.
+constexpr std::array features{2.0, 6.0, 18.0, 54.0};
 
 double density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
 
@@ -44,8 +48,8 @@ std::vector<Node> trapezoid(double deviation) {
 
 class GaussianMean {
  public:
-  GaussianMean(const Curve& f, double deviation, std::span<const double> breaks)
-      : f_(f), deviation_(deviation), breaks_(breaks) {
+  GaussianMean(const Curve& f, double deviation, const Shape& shape)
+      : f_(f), deviation_(deviation), shape_(shape) {
     if (deviation > 0 && deviation <= widest_for_trapezoid) nodes_ = trapezoid(deviation);
   }
 
@@ -59,7 +63,8 @@ class GaussianMean {
 
  private:
   bool sees_break(double mean) const {
-    return std::ranges::any_of(breaks_, [&](double z) { return std::abs(z - mean) < reach * deviation_; });
+    return std::ranges::any_of(shape_.breaks,
+                               [&](double z) { return std::abs(z - mean) < reach * deviation_; });
   }
 
   double by_panels(double mean) const {
@@ -80,13 +85,13 @@ class GaussianMean {
       const double x = (z - mean) / deviation_;
       if (std::abs(x) < reach) cuts.push_back(x);
     };
-    for (double z : breaks_) cut_at(z);
+    for (double z : shape_.breaks) cut_at(z);
     if (deviation_ > widest_for_even_panels) {
       cut_at(0);
-      for (double z = 4; z < std::abs(mean) + reach * deviation_; z *= 2) {
-        cut_at(z);
-        cut_at(-z);
-      }
+      for (double z : features) cut_at(z), cut_at(-z);
+      // Eightfold panels resolve powers of z.
+      const double end = shape_.algebraic_tails ? std::abs(mean) + reach * deviation_ : 0;
+      for (double z = 8 * features.back(); z < end; z *= 8) cut_at(z), cut_at(-z);
     }
     std::ranges::sort(cuts);
     cuts.erase(std::ranges::unique(cuts).begin(), cuts.end());
@@ -95,34 +100,35 @@ class GaussianMean {
 
   const Curve& f_;
   double deviation_;
-  std::span<const double> breaks_;
+  const Shape& shape_;
   std::vector<Node> nodes_;
 };
 
-/// The breaks of f(z) E[f(z2) | z1 = z], where z2 = c z + blur * x: those of f, and the edges of its blurred
-/// breaks.
-std::vector<double> blurred(std::span<const double> breaks, double blur, double c) {
-  std::vector<double> edges(breaks.begin(), breaks.end());
-  if (c == 0) return edges;
-  for (double z : breaks) {
-    for (int i = -2; i <= 2; ++i) edges.push_back((z + i * panel_width * blur) / c);
+/// The shape of f(z) E[f(z2) | z1 = z], where z2 = c z + blur * x: breaks as f, and edges where z2's breaks
+/// blur. For a wide blur all that happens around 0 is one more break.
+Shape blurred(const Shape& shape, double blur, double c) {
+  Shape product = shape;
+  std::vector<double> centers = shape.breaks;
+  if (blur > widest_for_even_panels) centers.push_back(0);
+  for (double z : centers) {
+    for (int i = -2; c != 0 && i <= 2; ++i) product.breaks.push_back((z + i * panel_width * blur) / c);
   }
-  return edges;
+  return product;
 }
 
 }  // namespace
 
-double gaussian_mean(const Curve& f, double mean, double deviation, std::span<const double> breaks) {
-  return GaussianMean(f, deviation, breaks)(mean);
+double gaussian_mean(const Curve& f, double mean, double deviation, const Shape& shape) {
+  return GaussianMean(f, deviation, shape)(mean);
 }
 
-double gaussian_product_mean(const Curve& f, double deviation, double c, std::span<const double> breaks) {
+double gaussian_product_mean(const Curve& f, double deviation, double c, const Shape& shape) {
   expect(std::abs(c) <= 1, "a correlation in [-1, 1]");
   const double blur = deviation * std::sqrt((1 - c) * (1 + c));
-  const GaussianMean given(f, blur, breaks);
+  const GaussianMean given(f, blur, shape);
   const Curve outer = [&](double z) { return f(z) * given(c * z); };
-  const std::vector<double> edges = blurred(breaks, blur, c);
-  return GaussianMean(outer, deviation, edges)(0);
+  const Shape product = blurred(shape, blur, c);
+  return GaussianMean(outer, deviation, product)(0);
 }
 
 }  // namespace gradflow::theory

@@ -4,25 +4,12 @@
 #include <cmath>
 #include <numbers>
 
-#include "gradflow/theory/gaussian.hpp"
-
 namespace gradflow::theory {
 namespace {
 
-/// q = value * 2^beyond with value inside 2^+-401, where doubles hold squares and phi has reached its power
-/// laws.
-struct Reduced {
-  double value = 0;
-  std::int64_t beyond = 0;
-};
-
-constexpr std::int64_t exponent_limit = 400;
-
-Reduced reduce(Scaled q) {
-  if (q.is_zero()) return {std::ldexp(1.0, -exponent_limit), 0};
-  const std::int64_t exponent = std::clamp(q.exponent, -exponent_limit, exponent_limit);
-  return {std::ldexp(q.mantissa, int(exponent)), q.exponent - exponent};
-}
+/// Beyond 2^+-this phi has reached its power laws: they are off by sqrt(q) at a small q, by 1/sqrt(q) at a
+/// large one.
+constexpr int farthest_exponent = 110;
 
 /// Whether phi'' jumps at 0, as it does for elu, selu and softsign.
 bool bends_at_zero(const nn::Activation& phi) {
@@ -62,42 +49,58 @@ double cosine_product(double q, double c) {  // exp(-q) cosh(qc)
 
 Moments::Moments(const nn::Activation& activation)
     : activation_(activation),
-      breaks_(breaks_of(activation)),
+      shape_{breaks_of(activation), activation.bounded()},
       slope_above_(activation.slope(1)),
       slope_below_(activation.slope(-1)) {}
 
+Scaled Moments::inner(Scaled q) const {
+  if (activation_.positively_homogeneous()) return Scaled::of(1);
+  const Scaled least = Scaled::of(1, -farthest_exponent);
+  const Scaled largest = Scaled::of(1, farthest_exponent);
+  return q < least ? least : largest < q ? largest : q;
+}
+
+Scaled Moments::square_ratio(Scaled q) const {
+  const Scaled from = inner(q);
+  const bool linear = q < from ? activation_.zero_at_zero() : !activation_.bounded();
+  return linear ? q / from : Scaled::of(1);
+}
+
+Scaled Moments::density_ratio(Scaled q) const {
+  const Scaled from = inner(q);
+  const bool saturated = activation_.bounded() && !is_sine(activation_) && from < q;
+  return saturated ? sqrt(from / q) : Scaled::of(1);
+}
+
 Scaled Moments::square(Scaled q) const {
   if (activation_.positively_homogeneous()) return q * slope_square(q);
-  if (q.is_zero()) return Scaled::of(squared(activation_.value(0)));
-  const auto [value, beyond] = reduce(q);
-  if (is_sine(activation_)) return Scaled::of(-std::expm1(-2 * value) / 2, proportional(beyond));
+  const double value = inner(q).value();
+  if (is_sine(activation_)) return Scaled::of(-std::expm1(-2 * value) / 2) * square_ratio(q);
   const Curve phi_squared = [this](double z) { return squared(activation_.value(z)); };
-  return Scaled::of(gaussian_mean(phi_squared, 0, std::sqrt(value), breaks_), proportional(beyond));
+  return Scaled::of(gaussian_mean(phi_squared, 0, std::sqrt(value), shape_)) * square_ratio(q);
 }
 
 Scaled Moments::slope_square(Scaled q) const {
   if (activation_.positively_homogeneous()) {
     return Scaled::of((squared(slope_above_) + squared(slope_below_)) / 2);
   }
-  const auto [value, beyond] = reduce(q);
+  const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of((1 + std::exp(-2 * value)) / 2);
   const Curve slope_squared = [this](double z) { return squared(activation_.slope(z)); };
-  const Scaled mean = Scaled::of(gaussian_mean(slope_squared, 0, std::sqrt(value), breaks_));
-  return saturated(beyond) ? mean / sqrt(Scaled::of(1, beyond)) : mean;
+  return Scaled::of(gaussian_mean(slope_squared, 0, std::sqrt(value), shape_)) * density_ratio(q);
 }
 
 Scaled Moments::growth(Scaled q) const {
   if (activation_.positively_homogeneous()) return slope_square(q);
-  auto [value, beyond] = reduce(q);
+  double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(std::exp(-2 * value));
   // Where phi(0) != 0 the mean is a small difference: below this q it would lose more digits than its limit
   // differs by.
   if (!activation_.zero_at_zero()) value = std::max(value, 0x1p-26);
   const double deviation = std::sqrt(value);
   const Curve gain = [&](double z) { return activation_.value(z) * activation_.slope(z) * (z / deviation); };
-  const Scaled mean = Scaled::of(gaussian_mean(gain, 0, deviation, breaks_) / deviation);
-  const Scaled excess = Scaled::of(1, beyond);
-  return saturated(beyond) ? mean / (excess * sqrt(excess)) : mean;
+  const Scaled density = density_ratio(q);
+  return Scaled::of(gaussian_mean(gain, 0, deviation, shape_) / deviation) * density * density * density;
 }
 
 Scaled Moments::product(Scaled q, double c) const {
@@ -107,11 +110,10 @@ Scaled Moments::product(Scaled q, double c) const {
     const double mixed = 2 * slope_above_ * slope_below_;
     return q * Scaled::of(same * rectified_product(c) - mixed * rectified_product(-c));
   }
-  if (q.is_zero()) return square(q);
-  const auto [value, beyond] = reduce(q);
-  if (is_sine(activation_)) return Scaled::of(sine_product(value, c), proportional(beyond));
+  const double value = inner(q).value();
+  if (is_sine(activation_)) return Scaled::of(sine_product(value, c)) * square_ratio(q);
   const Curve phi = [this](double z) { return activation_.value(z); };
-  return Scaled::of(gaussian_product_mean(phi, std::sqrt(value), c, breaks_), proportional(beyond));
+  return Scaled::of(gaussian_product_mean(phi, std::sqrt(value), c, shape_)) * square_ratio(q);
 }
 
 Scaled Moments::slope_product(Scaled q, double c) const {
@@ -121,18 +123,11 @@ Scaled Moments::slope_product(Scaled q, double c) const {
     const double mixed = 2 * slope_above_ * slope_below_;
     return Scaled::of(same * both_positive(c) + mixed * both_positive(-c));
   }
-  const auto [value, beyond] = reduce(q);
+  const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(cosine_product(value, c));
   const Curve slope = [this](double z) { return activation_.slope(z); };
-  const Scaled mean = Scaled::of(gaussian_product_mean(slope, std::sqrt(value), c, breaks_));
-  return saturated(beyond) ? mean / Scaled::of(1, beyond) : mean;
+  const Scaled density = density_ratio(q);
+  return Scaled::of(gaussian_product_mean(slope, std::sqrt(value), c, shape_)) * density * density;
 }
-
-std::int64_t Moments::proportional(std::int64_t beyond) const {
-  const bool linear = beyond < 0 ? activation_.zero_at_zero() : !activation_.bounded();
-  return linear ? beyond : 0;
-}
-
-bool Moments::saturated(std::int64_t beyond) const { return beyond > 0 && activation_.bounded(); }
 
 }  // namespace gradflow::theory

@@ -56,23 +56,22 @@ class CorrelationCurve {
 /// The activation's moments at the layer the recursion has reached.
 ///
 /// They are evaluated again only when q or c has left the place of the last evaluation by more than rounding:
-/// a slow drift adds up until it counts, a converged recursion costs nothing.
+/// a slow drift adds up until it counts, a converged recursion and a pure power law cost nothing.
 class ActivationLayer {
  public:
   explicit ActivationLayer(const nn::Activation& activation) : moments_(activation) {}
 
   void move_to(Scaled q, double c) {
-    const bool q_moved = !(std::abs(((q - q_) / q).value()) <= rounding);
-    if (q_moved) {
-      q_ = q;
-      h_.square = moments_.square(q);
-      slope_square_ = moments_.slope_square(q);
-      correlation_.emplace(moments_, q, h_.square);
-    }
+    const Scaled inner = moments_.inner(q);
+    const bool q_moved = !(std::abs(((inner - inner_) / inner).value()) <= rounding);
+    if (q_moved) evaluate_at(inner);
     if (q_moved || !(std::abs(c - c_) <= rounding)) {
       c_ = c;
-      h_.product = h_.square * Scaled::of((*correlation_)(c));
+      cosine_ = (*correlation_)(c);
     }
+    h_.square = inner_square_ * moments_.square_ratio(q);
+    h_.product = h_.square * Scaled::of(cosine_);
+    slope_square_ = inner_slope_square_ * moments_.density_ratio(q);
   }
 
   const Pair& h() const noexcept { return h_; }
@@ -81,10 +80,20 @@ class ActivationLayer {
  private:
   static constexpr double rounding = 1e-15;
 
+  void evaluate_at(Scaled inner) {
+    inner_ = inner;
+    inner_square_ = moments_.square(inner);
+    inner_slope_square_ = moments_.slope_square(inner);
+    correlation_.emplace(moments_, inner, inner_square_);
+  }
+
   Moments moments_;
-  Scaled q_;
-  double c_ = std::numeric_limits<double>::quiet_NaN();
+  Scaled inner_;
+  Scaled inner_square_;
+  Scaled inner_slope_square_;
   std::optional<CorrelationCurve> correlation_;
+  double c_ = std::numeric_limits<double>::quiet_NaN();
+  double cosine_ = 0;
   Pair h_;
   Scaled slope_square_;
 };

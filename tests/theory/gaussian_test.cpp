@@ -138,7 +138,7 @@ TEST_P(SaturatingActivation, KeepsTheSlopeOfItsBoundaryLayer) {
 TEST(ProductMean, OfReluIsTheArcCosineKernel) {
   // Cho & Saul 2009; the class Moments uses this closed form, so the quadrature is asked directly.
   const Curve relu = [](double z) { return std::max(z, 0.0); };
-  const std::vector<double> kink{0};
+  const Shape kink{{0}};
   for (double c : {-1.0, -0.999999, -0.5, 0.0, 0.3, 0.9, 0.999999, 1 - 1e-12, 1.0}) {
     const double angle = std::acos(c);
     const double kernel =

@@ -28,8 +28,8 @@ struct Failure {
 
 /// The earlier of two failures in network order, which does not depend on how the batch was cut.
 inline Failure first_of(Failure a, Failure b) {
-  if (!a) return b;
   if (!b) return a;
+  if (!a) return b;
   return std::tie(a.layer, a.sample, a.code) <= std::tie(b.layer, b.sample, b.code) ? a : b;
 }
 

@@ -94,6 +94,8 @@ template <class P>
 P negative(P x) {
   return hn::Neg(x);
 }
+// max and min: y where either is NaN, as the instructions of x86 have it.
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 template <class P>
 P max(P x, P y) {
   return hn::Max(x, y);
@@ -102,6 +104,16 @@ template <class P>
 P min(P x, P y) {
   return hn::Min(x, y);
 }
+#else
+template <class P>
+P max(P x, P y) {
+  return hn::IfThenElse(x > y, x, y);
+}
+template <class P>
+P min(P x, P y) {
+  return hn::IfThenElse(x < y, x, y);
+}
+#endif
 template <class P>
 P sqrt(P x) {
   return hn::Sqrt(x);

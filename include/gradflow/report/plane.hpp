@@ -26,7 +26,7 @@ struct Plane {
   PlaneAxis across;
   PlaneAxis up;
   std::vector<std::optional<std::size_t>> cells;  ///< [up][across] which configuration, if there is one
-  std::string held;                               ///< "width = 128, depth = 50"; empty if every key has an axis
+  std::string held;  ///< "width = 128, depth = 50"; empty if every key has an axis
 
   std::optional<std::size_t> at(std::size_t up_index, std::size_t across_index) const {
     return cells[up_index * across.size() + across_index];

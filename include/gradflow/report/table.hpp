@@ -8,8 +8,8 @@
 
 namespace gradflow::report {
 
-/// For a terminal: one line per configuration; or, given a point, one line per layer (the first, the last and about
-/// twenty between).
+/// For a terminal: one line per configuration; or, given a point, one line per layer (the first, the last and
+/// about twenty between).
 /// @throws UserError if the file has no such point
 void print_table(const store::ResultFile& file, std::ostream& out, std::optional<std::uint64_t> point = {});
 

@@ -40,10 +40,11 @@ struct Verdict {
 
   Fate fate = Fate::unmeasured;
   Growth growth;
-  int depth = 0;                           ///< layers
-  int seeds = 0;                           ///< measured
-  int dead_seeds = 0;                      ///< whose gradient is exactly zero in some layer
-  std::optional<int> outside_fp32_from{};  ///< counted from the output, the first layer float32 could not hold
+  int depth = 0;       ///< layers
+  int seeds = 0;       ///< measured
+  int dead_seeds = 0;  ///< whose gradient is exactly zero in some layer
+  std::optional<int>
+      outside_fp32_from{};  ///< counted from the output, the first layer float32 could not hold
 
   double sigma_w = unknown;  ///< std(W) sqrt(fan_in), whatever the scheme
   double chi1 = unknown;     ///< predicted factor per layer of the squared gradient

@@ -1,23 +1,28 @@
 #pragma once
 
 #include <functional>
-#include <span>
+#include <vector>
 
 namespace gradflow::theory {
 
 /// A function of one preactivation.
 using Curve = std::function<double(double)>;
 
+/// What a quadrature must know of a curve whose features around z = 0 have size 1.
+struct Shape {
+  std::vector<double> breaks;  ///< where the curve or a derivative jumps
+  bool algebraic_tails =
+      false;  ///< it approaches its asymptotes like a power of z, not like exp(-|z|) or faster
+};
+
 /// E f(z) for z ~ N(mean, deviation^2), to 1e-12 of E |f| for every f this module integrates: activations,
 /// their slopes and products of two of them.
 ///
 /// Smooth f and deviation up to 4: the trapezoidal rule, which converges geometrically for functions analytic
 /// in a strip (Trefethen & Weideman 2014). Otherwise Gauss-Legendre panels, cut at the breaks and, where f's
-/// features around z = 0 are narrow against the Gaussian, at z = 0, +-4, +-8, +-16, ...
-/// @param f          analytic between the breaks, with features of size 1 around z = 0
+/// features around z = 0 are narrow against the Gaussian, at z = 0, +-2, +-6, +-18, +-54.
 /// @param deviation  >= 0; 0 gives f(mean)
-/// @param breaks     the points where f or a derivative of it jumps
-double gaussian_mean(const Curve& f, double mean, double deviation, std::span<const double> breaks);
+double gaussian_mean(const Curve& f, double mean, double deviation, const Shape& shape);
 
 /// E f(z1) f(z2) for z1, z2 ~ N(0, deviation^2) with correlation c: as the mean over z1 of f(z1) E[f(z2) |
 /// z1].
@@ -25,6 +30,6 @@ double gaussian_mean(const Curve& f, double mean, double deviation, std::span<co
 /// The inner mean is f smoothed over deviation * sqrt(1 - c^2); the outer panels resolve that width around
 /// each break.
 /// @pre -1 <= c <= 1
-double gaussian_product_mean(const Curve& f, double deviation, double c, std::span<const double> breaks);
+double gaussian_product_mean(const Curve& f, double deviation, double c, const Shape& shape);
 
 }  // namespace gradflow::theory

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "gradflow/core/scaled.hpp"
 #include "gradflow/nn/activation.hpp"
+#include "gradflow/theory/gaussian.hpp"
 
 namespace gradflow::theory {
 
@@ -23,7 +21,7 @@ class Moments {
   /// E phi(z)^2. At q = 0: phi(0)^2.
   Scaled square(Scaled q) const;
 
-  /// E phi'(z)^2. At q = 0: the mean of the squared one-sided slopes at 0, the limit.
+  /// E phi'(z)^2. At q = 0: its limit, the mean of the squared one-sided slopes at 0.
   Scaled slope_square(Scaled q) const;
 
   /// d E phi(z)^2 / dq = E phi(z) phi'(z) z / q. At q = 0: its limit, to 1e-7 where
@@ -36,16 +34,19 @@ class Moments {
   /// E phi'(z1) phi'(z2): d E phi(z1) phi(z2) / d(q c).
   Scaled slope_product(Scaled q, double c) const;
 
- private:
-  /// The power of two that q outside double's comfort adds to E phi^2.
-  std::int64_t proportional(std::int64_t beyond) const;
-  /// Whether such a q is so large that only the Gaussian's density at 0 still matters to E phi'^2.
-  bool saturated(std::int64_t beyond) const;
+  /// The q the integrals are evaluated at: q itself, or the place where phi's power laws begin. Equal inner
+  /// q: equal correlation map.
+  Scaled inner(Scaled q) const;
+  /// square(q) / square(inner(q)): a power of q.
+  Scaled square_ratio(Scaled q) const;
+  /// The same for the density of z near 0, which is all that E phi'^2 of a saturated phi still depends on.
+  Scaled density_ratio(Scaled q) const;
 
+ private:
   nn::Activation activation_;
-  std::vector<double> breaks_;  ///< where phi or a derivative up to the second jumps
-  double slope_above_ = 0;      ///< phi'(0+)
-  double slope_below_ = 0;      ///< phi'(0-)
+  Shape shape_;
+  double slope_above_ = 0;  ///< phi'(0+)
+  double slope_below_ = 0;  ///< phi'(0-)
 };
 
 }  // namespace gradflow::theory

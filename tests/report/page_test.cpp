@@ -1,0 +1,180 @@
+#include "gradflow/report/page.hpp"
+
+#include <regex>
+#include <sstream>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gradflow/core/errors.hpp"
+#include "report/sample_file.hpp"
+
+namespace gradflow::report {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string html_of(const SampleFile& sample, const std::string& name) {
+  std::ostringstream out;
+  write_html(sample.write(name), out);
+  return out.str();
+}
+
+std::string svg_of(const SampleFile& sample, const std::string& name) {
+  std::ostringstream out;
+  write_profile_svg(sample.write(name), out);
+  return out.str();
+}
+
+/// Names of elements that are closed in another order than they were opened, or never.
+std::vector<std::string> badly_nested(const std::string& xml) {
+  static const std::regex tag(R"(<(/?)([a-z]+)[^<>]*?(/?)>)");
+  std::vector<std::string> open, bad;
+  for (std::sregex_iterator it(xml.begin(), xml.end(), tag), end; it != end; ++it) {
+    const std::string name = (*it)[2];
+    if ((*it)[3] == "/") continue;
+    if ((*it)[1] != "/")
+      open.push_back(name);
+    else if (!open.empty() && open.back() == name)
+      open.pop_back();
+    else
+      bad.push_back(name);
+  }
+  bad.insert(bad.end(), open.begin(), open.end());
+  return bad;
+}
+
+int count(const std::string& text, const std::string& word) {
+  int found = 0;
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++found;
+  return found;
+}
+
+SampleFile two_activations() {
+  SampleFile sample;
+  for (const char* activation : {"tanh", "relu"}) {
+    for (const double sigma_w : {1.0, 1.5, 2.0}) {
+      for (const std::uint64_t seed : {0, 1}) {
+        const double slope = 0.1 * (sigma_w - 1.25) + 0.002 * double(seed);
+        sample.points.push_back({.activation = activation,
+                                 .sigma_w = sigma_w,
+                                 .seed = seed,
+                                 .log10_norm = straight_line(60, slope)});
+      }
+    }
+  }
+  return sample;
+}
+
+TEST(APicture, IsAWellFormedDocument) {
+  const std::string svg = svg_of(two_activations(), "svg");
+
+  EXPECT_THAT(svg, testing::StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+  EXPECT_THAT(badly_nested(svg), testing::IsEmpty());
+}
+
+TEST(APicture, HasACurveABandAndAPredictionForEveryConfiguration) {
+  const std::string svg = svg_of(two_activations(), "curves");
+
+  EXPECT_EQ(count(svg, "stroke-width=\"2.2\""), 6);
+  EXPECT_EQ(count(svg, "<polygon"), 6);
+  EXPECT_EQ(count(svg, "stroke-dasharray=\"5 4\""), 6 + 1);  // one in the legend
+}
+
+TEST(APicture, DrawsZerosAndUndefinedValuesAsGaps) {
+  SampleFile sample{.points = {{.log10_norm = straight_line(60, -0.1)}}};
+  sample.points[0].log10_norm[20] = -infinity;
+  sample.points[0].log10_norm[40] = nan;
+
+  const std::string html = html_of(sample, "gaps");
+
+  EXPECT_EQ(count(html, "stroke-width=\"2.2\""), 3);  // one curve in three pieces
+  EXPECT_THAT(html,
+              AllOf(HasSubstr("1 exact zeros, drawn as gaps"), HasSubstr("1 undefined, drawn as gaps")));
+  EXPECT_FALSE(std::regex_search(html, std::regex("points=\"[^\"]*(nan|inf)")));
+}
+
+TEST(APicture, NeedsAMeasuredPoint) {
+  const SampleFile sample{.points = {{.status = store::Status::not_done}}};
+
+  EXPECT_THROW(svg_of(sample, "nothing"), UserError);
+}
+
+TEST(ThePage, NestsItsElements) {
+  std::string html = html_of(two_activations(), "nested");
+
+  html = std::regex_replace(html, std::regex("<(meta|br)[^>]*>|<!DOCTYPE html>"), "");
+  EXPECT_THAT(badly_nested(html), testing::IsEmpty());
+}
+
+TEST(ThePage, ShowsAHeatMapOnlyOfTwoKeys) {
+  SampleFile one_key = two_activations();
+  one_key.points.resize(6);
+
+  EXPECT_THAT(html_of(two_activations(), "two_keys"), HasSubstr("Where gradients vanish and explode"));
+  EXPECT_THAT(html_of(one_key, "one_key"), Not(HasSubstr("Where gradients vanish and explode")));
+}
+
+TEST(ThePage, EscapesEveryTextOfTheFile) {
+  SampleFile sample = two_activations();
+  sample.title = "<script>alert(1)</script>";
+  for (SamplePoint& point : sample.points) point.activation += "\"<b>&";
+
+  const std::string html = html_of(sample, "escaped");
+
+  EXPECT_THAT(html, Not(HasSubstr("<script>")));
+  EXPECT_THAT(html, Not(HasSubstr("<b>")));
+  EXPECT_THAT(html, AllOf(HasSubstr("&lt;script&gt;alert(1)"), HasSubstr("tanh&quot;&lt;b&gt;&amp;")));
+}
+
+TEST(ThePage, IsCompleteWhilePointsAreMissing) {
+  SampleFile sample = two_activations();
+  sample.points[0].status = store::Status::failed;
+  sample.points[1].status = store::Status::not_done;
+
+  const std::string html = html_of(sample, "missing");
+
+  EXPECT_THAT(html, AllOf(HasSubstr("10 of 12 points are measured, 1 failed, 1 are still missing"),
+                          HasSubstr("1 curves are not measured yet"), HasSubstr("failed at layer 7: "),
+                          testing::EndsWith("</html>\n")));
+}
+
+TEST(ThePage, IsCompleteBeforeAnyPointIsMeasured) {
+  SampleFile sample = two_activations();
+  for (SamplePoint& point : sample.points) point.status = store::Status::not_done;
+
+  EXPECT_THAT(html_of(sample, "nothing_yet"),
+              AllOf(HasSubstr("0 of 12 points"), testing::EndsWith("</html>\n")));
+}
+
+TEST(ThePage, DrawsNetworksOfDifferentDepth) {
+  const SampleFile sample{.points = {{.sigma_w = 1, .log10_norm = straight_line(20, -0.1)},
+                                     {.sigma_w = 2, .log10_norm = straight_line(70, -0.1)}}};
+
+  const std::string html = html_of(sample, "ragged");
+
+  EXPECT_EQ(count(html, "stroke-width=\"2.2\""), 2);
+  EXPECT_EQ(count(html, "-0.1</td>"), 4);  // growth and theory of both
+}
+
+TEST(ThePage, StaysSmallForHundredsOfConfigurations) {
+  SampleFile sample;
+  for (int i = 0; i < 400; ++i) {
+    sample.points.push_back({.activation = fmt::format("phi_{}", i % 20),
+                             .sigma_w = 1 + 0.1 * (i / 20),
+                             .log10_norm = straight_line(1000, -0.01)});
+  }
+
+  const std::string html = html_of(sample, "many");
+
+  EXPECT_LT(html.size(), 2'000'000u);
+  EXPECT_EQ(count(html, "stroke-width=\"2.2\""), 13 * 4);
+  EXPECT_THAT(html, HasSubstr("13 of 20 values of sigma_w are drawn, evenly chosen"));
+}
+
+}  // namespace
+}  // namespace gradflow::report

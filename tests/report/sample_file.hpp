@@ -1,0 +1,146 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gradflow/mpi/communicator.hpp"
+#include "gradflow/store/result_file.hpp"
+#include "gradflow/store/result_store.hpp"
+
+namespace gradflow::report {
+
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// log10 sizes of a gradient that changes by `per_layer` with every layer towards the input, 0 at the output.
+inline std::vector<double> straight_line(int depth, double per_layer) {
+  std::vector<double> sizes;
+  for (int layer = 1; layer <= depth; ++layer) sizes.push_back(per_layer * (depth - layer));
+  return sizes;
+}
+
+/// One made-up measurement.
+struct SamplePoint {
+  std::string activation = "tanh";
+  double sigma_w = 1;
+  std::uint64_t seed = 0;
+  std::vector<double> log10_norm = straight_line(50, -0.1);  ///< of the gradient, by layer
+  store::Status status = store::Status::done;
+  double slope = nan;  ///< a parameter of the activation
+};
+
+/// A result file with made-up measurements. Theory predicts a factor 10^-0.1 per layer and a critical
+/// sigma_w.
+struct SampleFile {
+  std::vector<SamplePoint> points;
+  std::string title = "A sample";
+  double critical_sigma_w = 1.25;
+  bool lean = false;  ///< without the shares of elements outside a format
+
+  store::FileSchema schema() const;
+  double value(const std::string& column, const SamplePoint& point, int layer, int format) const;
+  stats::PointTable table(const SamplePoint& point) const;
+
+  /// Writes the file, by this process alone.
+  store::ResultFile write(const std::string& name) const;
+};
+
+inline constexpr int sample_width = 100;
+
+inline store::FileSchema SampleFile::schema() const {
+  const auto all = std::make_shared<const std::vector<SamplePoint>>(points);
+  store::FileSchema schema;
+  schema.title = title;
+  schema.points = all->size();
+  schema.point_hash = [](std::uint64_t k) { return 7919 * (k + 1); };
+  schema.coordinates = {
+      {"activation", "activation function", "1",
+       store::TextOf([all](auto k) { return (*all)[k].activation; })},
+      {"activation_slope", "slope of it", "1", store::RealOf([all](auto k) { return (*all)[k].slope; })},
+      {"sigma_w", "scale of W", "1", store::RealOf([all](auto k) { return (*all)[k].sigma_w; })},
+      {"seed", "seed", "1", store::UnsignedOf([all](auto k) { return (*all)[k].seed; })},
+      {"width", "units", "1", store::IntegerOf([](auto) { return std::int64_t(sample_width); }), false}};
+  schema.layers = store::LayersOf([all](std::uint64_t k) {
+    std::vector<int> layers;
+    for (std::size_t i = 0; i < (*all)[k].log10_norm.size(); ++i) layers.push_back(int(i) + 1);
+    return layers;
+  });
+  const auto layer_column = [](const char* name) {
+    return stats::Column{.name = name, .long_name = name, .units = "1", .formula = "", .extra_dimension = ""};
+  };
+  const auto point_column = [](const char* name) {
+    return stats::Column{.name = name,
+                         .long_name = name,
+                         .units = "1",
+                         .formula = "",
+                         .per_layer = false,
+                         .extra_dimension = ""};
+  };
+  schema.columns = {layer_column("dgrad_log10_norm_mean"),   layer_column("theory_dgrad_log10_rms"),
+                    layer_column("effective_sigma_w"),       point_column("theory_chi1"),
+                    point_column("theory_critical_sigma_w"), point_column("theory_critical_stability")};
+  if (!lean) {
+    schema.columns.push_back(layer_column("dgrad_zero_fraction"));
+    schema.columns.push_back(layer_column("dgrad_underflow_fraction"));
+    schema.columns.back().extra_dimension = "format";
+    schema.columns.back().extent = 2;
+  }
+  schema.dimensions = {{"format", "number format", std::vector<std::string>{"fp16", "fp32"}}};
+  schema.numerics_identity = "made up";
+  schema.openblas_core = "none";
+  schema.attributes = {{"sweep_file", std::string("title = \"</pre><script>\"\n")}};
+  return schema;
+}
+
+inline double SampleFile::value(const std::string& column, const SamplePoint& point, int layer,
+                                int format) const {
+  const double log10_norm = point.log10_norm[std::size_t(layer - 1)];
+  const double log10_rms = log10_norm - std::log10(double(sample_width)) / 2;
+  if (column == "dgrad_log10_norm_mean") return log10_norm;
+  if (column == "theory_dgrad_log10_rms") return -0.1 * (int(point.log10_norm.size()) - layer);
+  if (column == "effective_sigma_w") return point.sigma_w;
+  if (column == "theory_chi1") return std::pow(10, -0.2);
+  if (column == "theory_critical_sigma_w") return critical_sigma_w;
+  if (column == "theory_critical_stability") return 1;
+  if (column == "dgrad_zero_fraction") return 0.5;
+  const double threshold = (format == 0 ? -25 : -150) * std::log10(2.0);
+  return log10_rms < threshold ? 0.5 : 0;  // all of the elements that are not zero
+}
+
+inline stats::PointTable SampleFile::table(const SamplePoint& point) const {
+  const auto columns = std::make_shared<const stats::Columns>(schema().columns);
+  stats::PointTable table(columns, 0, int(point.log10_norm.size()));
+  for (int c = 0; c < int(columns->size()); ++c) {
+    const stats::Column& column = (*columns)[std::size_t(c)];
+    const int rows = column.per_layer ? table.rows() : 1;
+    for (int i = 0; i < rows * column.extent; ++i) {
+      table.values(c)[std::size_t(i)] = value(column.name, point, i / column.extent + 1, i % column.extent);
+    }
+  }
+  return table;
+}
+
+inline store::ResultFile SampleFile::write(const std::string& name) const {
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("gradflow_report_" + name + ".h5");
+  std::filesystem::remove(path);
+  const mpi::Communicator world = mpi::Communicator::world();
+  const mpi::Communicator group = world.split(0, 0);
+  store::ResultStore store = store::ResultStore::open(world, group, path, schema());
+  for (std::uint64_t k = 0; k < points.size(); ++k) {
+    if (points[k].status == store::Status::not_done) continue;
+    const bool failed = points[k].status == store::Status::failed;
+    store.add(k, table(points[k]), failed ? Failure{FailureCode::non_finite, 7, 0} : Failure{});
+  }
+  store.close();
+  store::ResultFile file = store::ResultFile::open(path);
+  std::filesystem::remove(path);  // open files outlive their names
+  return file;
+}
+
+}  // namespace gradflow::report

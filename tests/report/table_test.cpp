@@ -1,0 +1,120 @@
+#include "gradflow/report/table.hpp"
+
+#include <sstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "gradflow/core/errors.hpp"
+#include "report/sample_file.hpp"
+
+namespace gradflow::report {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::size_t widest_line = 120;
+
+using Print = void (*)(const store::ResultFile&, std::ostream&, std::optional<std::uint64_t>);
+
+std::string printed(Print print, const SampleFile& sample, std::optional<std::uint64_t> point = {}) {
+  std::ostringstream out;
+  print(sample.write("table"), out, point);
+  return out.str();
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+SampleFile two_seeds() {
+  return {.points = {{.seed = 0, .log10_norm = straight_line(100, -0.1)},
+                     {.seed = 1, .log10_norm = straight_line(100, -0.3)},
+                     {.sigma_w = 2, .status = store::Status::failed}}};
+}
+
+TEST(TheTable, HasALineForEveryConfiguration) {
+  const std::string table = printed(print_table, two_seeds());
+
+  EXPECT_THAT(table, HasSubstr("2 of 3 points done, 1 failed, 0 missing"));
+  EXPECT_THAT(table,
+              testing::ContainsRegex(
+                  R"(activation = tanh, sigma_w = 1 +2/2 +-0\.2 \+- 0\.1 +-0\.1 +1\.09 +0\.631 +vanishes)"));
+  EXPECT_THAT(table, testing::ContainsRegex("activation = tanh, sigma_w = 2 +0/1 .*unmeasured"));
+}
+
+TEST(TheTable, IsNeverWiderThanATerminal) {
+  SampleFile sample = two_seeds();
+  sample.points[0].activation = std::string(200, 'x');
+
+  for (const std::optional<std::uint64_t> point : {std::optional<std::uint64_t>(), {1}}) {
+    for (const std::string& line : lines_of(printed(print_table, sample, point))) {
+      EXPECT_LE(line.size(), widest_line) << line;
+    }
+  }
+}
+
+TEST(TheTable, OfAPointShowsItsFirstAndLastLayerAndSomeBetween) {
+  const std::vector<std::string> lines = lines_of(printed(print_table, two_seeds(), 1));
+
+  EXPECT_THAT(lines.front(), HasSubstr("point 1: activation = tanh, "));
+  EXPECT_EQ(lines.size(), 3 + 2 + 22u);  // name, status, an empty line; two of headings; layers
+  EXPECT_THAT(lines[5], testing::MatchesRegex(" +1 +-29\\.7 +-9\\.9"));
+  EXPECT_THAT(lines.back(), testing::StartsWith("   100 "));
+}
+
+TEST(TheTable, OfAFailedPointSaysWhereItFailed) {
+  EXPECT_THAT(printed(print_table, two_seeds(), 2), HasSubstr("failed at layer 7: "));
+}
+
+TEST(TheTable, RefusesAPointThatIsNotThere) {
+  try {
+    printed(print_table, two_seeds(), 3);
+    FAIL() << "no error";
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("has no point 3; its points are 0 to 2"));
+  }
+}
+
+TEST(TheTable, WritesNothingThatATerminalObeys) {
+  SampleFile sample = two_seeds();
+  sample.title = "red \x1b[31m";
+  sample.points[1].activation = "tanh\x1b]0;title\x07";
+
+  for (const std::optional<std::uint64_t> point : {std::optional<std::uint64_t>(), {1}}) {
+    EXPECT_THAT(printed(print_table, sample, point), testing::Not(testing::ContainsRegex("[\x1b\x07]")));
+  }
+}
+
+TEST(Json, HoldsWhatTheTableShows) {
+  const auto json = nlohmann::json::parse(printed(print_json, two_seeds()));
+
+  EXPECT_EQ(json["done"], 2);
+  const auto& first = json["configurations"][0];
+  EXPECT_EQ(first["values"]["sigma_w"], 1.0);
+  EXPECT_EQ(first["points"], (std::vector<int>{0, 1}));
+  EXPECT_NEAR(first["log10_growth_per_layer"].get<double>(), -0.2, 1e-12);  // rounding of a straight fit
+  EXPECT_EQ(first["verdict"], "vanishes");
+  EXPECT_TRUE(json["configurations"][1]["log10_growth_per_layer"].is_null());
+}
+
+TEST(Json, TellsAnExactZeroFromAnUndefinedValue) {
+  SampleFile sample = two_seeds();
+  sample.points[0].log10_norm.front() = -infinity;
+  sample.points[0].log10_norm.back() = nan;
+
+  const auto json = nlohmann::json::parse(printed(print_json, sample, 0));
+
+  EXPECT_EQ(json["layer"].back(), 100);
+  EXPECT_EQ(json["dgrad_log10_norm_mean"].front(), "-inf");
+  EXPECT_TRUE(json["dgrad_log10_norm_mean"].back().is_null());
+}
+
+}  // namespace
+}  // namespace gradflow::report
