@@ -10,6 +10,7 @@
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/stats/formats.hpp"
+#include "sample.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -117,6 +118,13 @@ store::StoredLayers stored_layers(const sweep::Sweep& sweep, const Row& row) {
       [&sweep, &row](std::uint64_t k) { return row.layers(network_of(sweep.point(k)).depth()); });
 }
 
+double rows_per_point(const store::FileSchema& schema) {
+  const std::vector<std::uint64_t> points = sample(schema.points, store::is_ragged(schema) ? 10'000 : 1);
+  double rows = 0;
+  for (const std::uint64_t k : points) rows += double(store::layers_of(schema, k).size());
+  return rows / double(points.size());
+}
+
 }  // namespace
 
 store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
@@ -136,7 +144,7 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   return schema;
 }
 
-std::uint64_t predicted_file_bytes(const store::FileSchema& schema) {
+double predicted_file_bytes(const store::FileSchema& schema) {
   std::uint64_t per_row = 0;
   std::uint64_t per_point = 8 + 8 + 1 + 1 + 4;  // hash, checksum, status, failure code and layer
   for (const stats::Column& column : schema.columns) {
@@ -144,14 +152,11 @@ std::uint64_t predicted_file_bytes(const store::FileSchema& schema) {
   }
   for (const store::Coordinate& coordinate : schema.coordinates) per_point += coordinate.swept ? 24 : 0;
 
-  std::uint64_t rows = 0;
-  if (const auto* layers = std::get_if<std::vector<int>>(&schema.layers)) {
-    rows = layers->size() * schema.points;
-  } else {
-    per_row += 4 + 4;  // layer, point_index
-    for (std::uint64_t k = 0; k < schema.points; ++k) rows += store::layers_of(schema, k).size();
+  if (store::is_ragged(schema)) {
+    per_row += 4 + 4;    // layer, point_index
+    per_point += 4 + 8;  // row_size, row_start
   }
-  return rows * per_row + schema.points * per_point;
+  return double(schema.points) * (rows_per_point(schema) * double(per_row) + double(per_point));
 }
 
 }  // namespace gradflow::experiment

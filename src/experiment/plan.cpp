@@ -9,6 +9,7 @@
 #include "gradflow/core/blas.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
+#include "sample.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -121,17 +122,15 @@ std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, 
 }
 
 double predicted_seconds(const sweep::Sweep& sweep, const Plan& plan) {
-  constexpr std::uint64_t sampled = 1000;
-  const std::uint64_t step = std::max<std::uint64_t>(1, sweep.size() / sampled);
+  const std::vector<std::uint64_t> points = sample(sweep.size(), 1000);
   double operations = 0;
-  std::uint64_t points = 0;
-  for (std::uint64_t k = 0; k < sweep.size(); k += step, ++points) {
-    const nn::NetworkSpec network = network_of(sweep.point(k));
-    const std::vector<double> costs = layer_costs({network});
-    const double twice_as_slow = precision_of(sweep.point(k)) == Precision::float64 ? 2 : 1;
+  for (const std::uint64_t k : points) {
+    const sweep::SweepPoint point = sweep.point(k);
+    const std::vector<double> costs = layer_costs({network_of(point)});
+    const double twice_as_slow = precision_of(point) == Precision::float64 ? 2 : 1;
     operations += twice_as_slow * std::accumulate(costs.begin(), costs.end(), 0.0);
   }
-  const double per_point = operations / double(points);
+  const double per_point = operations / double(points.size());
   return per_point * double(sweep.size()) / (product_rate() * plan.threads * plan.layout.ranks);
 }
 

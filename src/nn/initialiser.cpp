@@ -1,5 +1,6 @@
 #include "gradflow/nn/initialiser.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
@@ -144,7 +145,9 @@ double Initialisation::weight_scale(int fan_in, int fan_out) const {
 }
 
 double Initialisation::effective_sigma_w(int fan_in, int fan_out) const {
-  if (is_isometry(scheme->distribution)) return sigma_w;
+  // A cut isometry that widens spreads the same squared norm over more units.
+  if (is_isometry(scheme->distribution))
+    return sigma_w * std::sqrt(double(fan_in) / std::max(fan_in, fan_out));
   return std_of_weight(*this, fan_in, fan_out) * std::sqrt(fan_in);
 }
 

@@ -103,6 +103,39 @@ void draw_frame(Panel& panel, Svg& svg, const Plane& plane, bool logarithmic) {
            {.size = 11, .anchor = "end", .colour = "#777777"});
 }
 
+bool is_logarithmic(const PlaneAxis& axis) {
+  return axis.is_numeric() && axis.numbers.front() > 0 &&
+         axis.numbers.back() / axis.numbers.front() > log_axis_ratio;
+}
+
+std::vector<Series> every_series(const std::vector<Finding>& findings, const Plane& plane) {
+  const std::vector<double> places = places_of(plane.across, is_logarithmic(plane.across));
+  std::vector<Series> all;
+  for (const std::size_t up_index : evenly_chosen(plane.up.size(), most_lines)) {
+    all.push_back(series_of(findings, plane, up_index, places));
+    all.back().colour = distinct_colour(all.size() - 1);
+  }
+  return all;
+}
+
+Range growths_of(const std::vector<Series>& all) {
+  Range range;
+  range.include(0);
+  for (const Series& series : all) {
+    range.include(series.theory);
+    for (std::size_t i = 0; i < series.growth.size(); ++i) {
+      range.include(series.growth[i] - drawn_error(series, i));
+      range.include(series.growth[i] + drawn_error(series, i));
+    }
+  }
+  return range;
+}
+
+void draw_critical(Panel& panel, const Series& series, const Range& x, bool logarithmic) {
+  const double place = logarithmic ? std::log10(series.critical) : series.critical;
+  if (place > x.low && place < x.high) panel.upright(place, {series.colour, 1.2, "1.5 3"});
+}
+
 }  // namespace
 
 double critical_sigma_w(const std::vector<Finding>& findings, const Plane& plane, std::size_t up_index) {
@@ -118,35 +151,18 @@ double critical_sigma_w(const std::vector<Finding>& findings, const Plane& plane
 
 Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane) {
   if (plane.across.size() < 2) return {};
-  const bool numeric = plane.across.is_numeric();
-  const bool logarithmic = numeric && plane.across.numbers.front() > 0 &&
-                           plane.across.numbers.back() / plane.across.numbers.front() > log_axis_ratio;
-  const std::vector<double> places = places_of(plane.across, logarithmic);
-
-  std::vector<Series> all;
-  Range x, y;
-  y.include(0);
-  for (const std::size_t up_index : evenly_chosen(plane.up.size(), most_lines)) {
-    Series& series = all.emplace_back(series_of(findings, plane, up_index, places));
-    series.colour = distinct_colour(all.size() - 1);
-    x.include(series.x);
-    y.include(series.theory);
-    for (std::size_t i = 0; i < series.growth.size(); ++i) {
-      y.include(series.growth[i] - drawn_error(series, i));
-      y.include(series.growth[i] + drawn_error(series, i));
-    }
-  }
+  const bool numeric = plane.across.is_numeric(), logarithmic = is_logarithmic(plane.across);
+  const std::vector<Series> all = every_series(findings, plane);
+  Range x;
+  x.include(all.front().x);
+  x = x.widened(1e-6, 0.03);
 
   Svg svg;
   const Frame frame{margin_left, margin_top, figure_width - legend_width - margin_left, height};
-  const Range drawn_x = x.widened(1e-6, 0.03);
-  Panel panel(svg, frame, drawn_x, y.widened(1e-6, 0.08));
+  Panel panel(svg, frame, x, growths_of(all).widened(1e-6, 0.08));
   draw_frame(panel, svg, plane, logarithmic);
-  for (const Series& series : all) {
-    const double place = logarithmic ? std::log10(series.critical) : series.critical;
-    if (place > drawn_x.low && place < drawn_x.high) panel.upright(place, {series.colour, 1.2, "1.5 3"});
-    draw(panel, series, numeric);
-  }
+  for (const Series& series : all) draw_critical(panel, series, x, logarithmic);
+  for (const Series& series : all) draw(panel, series, numeric);
   draw_legend(svg, frame.right() + 22, plane.up.key, all, numeric);
 
   Figure figure{

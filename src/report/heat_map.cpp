@@ -101,11 +101,11 @@ void HeatMap::draw_critical(std::size_t row) {
 }
 
 void HeatMap::draw_labels() {
-  for (const std::size_t i : evenly_chosen(columns_.size(), most_labels)) {
+  for (const std::size_t i : every_nth(columns_.size(), most_labels)) {
     svg_.text({corner(0, i).x + cell_width_ / 2, bottom() + 17}, plane_.across.texts[columns_[i]],
               {.size = 11, .anchor = "middle"});
   }
-  for (const std::size_t i : evenly_chosen(rows_.size(), most_labels)) {
+  for (const std::size_t i : every_nth(rows_.size(), most_labels)) {
     svg_.text({margin_left - 8, corner(i, 0).y + cell_height_ / 2 + 4}, plane_.up.texts[rows_[i]],
               {.size = 11, .anchor = "end"});
   }
@@ -147,7 +147,7 @@ Figure HeatMap::draw() {
   }
   draw_labels();
   draw_colour_bar();
-  const double least_height = margin_top + 240;
+  const double least_height = margin_top + 205;
   Figure figure{svg_.document(figure_width, std::max(bottom() + margin_bottom, least_height),
                               "Growth of the gradient per layer over two keys"),
                 {}};

@@ -35,6 +35,7 @@ class Page {
   void write_figures();
   void write_figure(std::string_view heading, const Figure& figure, std::string_view reading);
   void write_table();
+  void write_rules();
   void write_row(const Finding& finding);
   void write_unmeasured();
   void write_provenance();
@@ -55,10 +56,10 @@ void Page::write_head() {
 }
 
 void Page::write_summary() {
-  fmt::print(out_, "<p class=\"lead\">{} of {} points are measured", coverage_.done, coverage_.points);
-  if (coverage_.failed > 0) fmt::print(out_, ", {} failed", coverage_.failed);
-  if (coverage_.missing() > 0) fmt::print(out_, ", {} are still missing", coverage_.missing());
-  fmt::print(out_, "; {} configurations, seeds taken together.</p>\n<p>", findings_.size());
+  fmt::print(out_, "<p class=\"lead\">Points measured: {} of {}", coverage_.done, coverage_.points);
+  if (coverage_.failed > 0) fmt::print(out_, ", failed: {}", coverage_.failed);
+  if (coverage_.missing() > 0) fmt::print(out_, ", still missing: {}", coverage_.missing());
+  fmt::print(out_, ". Configurations, seeds taken together: {}.</p>\n<p>", findings_.size());
   std::map<Fate, int> counts;
   for (const Finding& finding : findings_) ++counts[finding.verdict.fate];
   for (const auto& [fate, count] : counts) {
@@ -127,6 +128,9 @@ void Page::write_table() {
     fmt::print(out_, "<p>{} of {} configurations, evenly chosen; gradflow show lists all.</p>\n",
                chosen.size(), findings_.size());
   }
+}
+
+void Page::write_rules() {
   fmt::print(
       out_,
       "<h3>How the verdicts are made</h3>\n<ul>\n"
@@ -193,6 +197,7 @@ void Page::write() {
   write_summary();
   if (!findings_.empty()) write_figures();
   write_table();
+  write_rules();
   write_unmeasured();
   write_provenance();
   fmt::print(out_, "</body>\n</html>\n");

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include <fmt/format.h>
 
@@ -90,9 +89,9 @@ Curve ProfileFigure::curve_of(const Configuration& configuration, std::string co
   const SeedRows rows = read_rows(file_, configuration, kind_.column);
   const Profile profile = profile_of(rows);
   const Gaps gaps = gaps_of(rows);
-  if (gaps.zeros > 0) gaps_.push_back(fmt::format("{}: {} exact zeros", configuration.label, gaps.zeros));
+  if (gaps.zeros > 0) gaps_.push_back(fmt::format("{}: exact zeros: {}", configuration.label, gaps.zeros));
   if (gaps.undefined > 0)
-    gaps_.push_back(fmt::format("{}: {} undefined", configuration.label, gaps.undefined));
+    gaps_.push_back(fmt::format("{}: undefined values: {}", configuration.label, gaps.undefined));
 
   const std::vector<double> layers(profile.layers.begin(), profile.layers.end());
   const std::vector<double> theory = theory_of(file_, configuration, kind_, profile);
@@ -167,13 +166,13 @@ void ProfileFigure::note_omissions() {
   };
   note_chosen(across_.size(), plane_.across);
   note_chosen(up_.size(), plane_.up);
-  if (unmeasured_ > 0) figure_.notes.push_back(fmt::format("{} curves are not measured yet", unmeasured_));
+  if (unmeasured_ > 0) figure_.notes.push_back(fmt::format("curves not measured yet: {}", unmeasured_));
   constexpr std::size_t most_listed = 8;
   for (std::size_t i = 0; i < std::min(gaps_.size(), most_listed); ++i) {
     figure_.notes.push_back(gaps_[i] + ", drawn as gaps");
   }
   if (gaps_.size() > most_listed) {
-    figure_.notes.push_back(fmt::format("gaps in {} more curves", gaps_.size() - most_listed));
+    figure_.notes.push_back(fmt::format("further curves with gaps: {}", gaps_.size() - most_listed));
   }
 }
 

@@ -4,10 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "gradflow/core/errors.hpp"
+#include "gradflow/core/hash.hpp"
 
 namespace gradflow::store {
 namespace {
@@ -28,7 +26,7 @@ class HashedRow {
   std::uint64_t hash(std::uint64_t layer, const double* values) {
     std::memcpy(bytes_.data() + sizeof layer, &layer, sizeof layer);
     std::memcpy(bytes_.data() + 2 * sizeof layer, values, values_bytes_);
-    return XXH64(bytes_.data(), bytes_.size(), 0);
+    return xxh64({bytes_.data(), bytes_.size()});
   }
 
  private:

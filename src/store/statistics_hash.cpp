@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <span>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "gradflow/core/hash.hpp"
 #include "gradflow/hdf5/attribute.hpp"
 #include "gradflow/store/result_file.hpp"
 #include "names.hpp"
@@ -16,8 +14,10 @@ constexpr std::uint64_t points_per_read = 64;
 /// A hash of many things, one after the other: each is hashed with the hash of what came before as its seed.
 class RunningHash {
  public:
-  void add(const std::string& text) { value_ = XXH64(text.data(), text.size(), value_); }
-  void add(std::span<const double> values) { value_ = XXH64(values.data(), values.size_bytes(), value_); }
+  void add(const std::string& text) { value_ = xxh64(text, value_); }
+  void add(std::span<const double> values) {
+    value_ = xxh64({reinterpret_cast<const char*>(values.data()), values.size_bytes()}, value_);
+  }
   std::uint64_t value() const noexcept { return value_; }
 
  private:

@@ -1,8 +1,6 @@
-#define XXH_INLINE_ALL
 #include <utility>
 
-#include <xxhash.h>
-
+#include "gradflow/core/hash.hpp"
 #include "gradflow/sweep/sweep.hpp"
 #include "grid.hpp"
 
@@ -93,7 +91,7 @@ std::uint64_t SweepPoint::hash() const {
     const bool swept = grid_->swept.contains(line.key->name);
     text += swept ? hash_line(line, at(line.key->name)) : line.fixed_line;
   }
-  return XXH64(text.data(), text.size(), 0);
+  return xxh64(text);
 }
 
 }  // namespace gradflow::sweep

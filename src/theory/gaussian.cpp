@@ -87,15 +87,21 @@ class GaussianMean {
     };
     for (double z : shape_.breaks) cut_at(z);
     if (deviation_ > widest_for_even_panels) {
-      cut_at(0);
-      for (double z : features) cut_at(z), cut_at(-z);
-      // Eightfold panels resolve powers of z.
-      const double end = shape_.algebraic_tails ? std::abs(mean) + reach * deviation_ : 0;
-      for (double z = 8 * features.back(); z < end; z *= 8) cut_at(z), cut_at(-z);
+      for (double z : feature_ends(std::abs(mean) + reach * deviation_)) cut_at(z);
     }
     std::ranges::sort(cuts);
-    cuts.erase(std::ranges::unique(cuts).begin(), cuts.end());
+    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
     return cuts;
+  }
+
+  /// 0 and +-features; powers of z go on to `farthest` in eightfold panels.
+  std::vector<double> feature_ends(double farthest) const {
+    std::vector<double> ends(features.begin(), features.end());
+    for (double z = 8 * features.back(); shape_.algebraic_tails && z < farthest; z *= 8) ends.push_back(z);
+    const std::size_t one_side = ends.size();
+    for (std::size_t i = 0; i < one_side; ++i) ends.push_back(-ends[i]);
+    ends.push_back(0);
+    return ends;
   }
 
   const Curve& f_;

@@ -62,6 +62,7 @@ class ActivationLayer {
   explicit ActivationLayer(const nn::Activation& activation) : moments_(activation) {}
 
   void move_to(Scaled q, double c) {
+    if (q.is_zero()) c = 1;  // two zeros agree, whatever 0/0 says
     const Scaled inner = moments_.inner(q);
     const bool q_moved = !(std::abs(((inner - inner_) / inner).value()) <= rounding);
     if (q_moved) evaluate_at(inner);

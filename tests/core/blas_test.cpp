@@ -223,6 +223,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, EveryPaddedWidth,
                          testing::Combine(testing::Values(5, 100, 200, 512),
                                           testing::Values(5, 100, 200, 512)));
 
+// With kernels for AVX2 a cut does show, so this test also runs under those, whatever the machine prefers.
 TEST(SlicesKeepBits, SaysNoWhereACutShows) {
   int shown = 0;
 
@@ -232,7 +233,7 @@ TEST(SlicesKeepBits, SaysNoWhereACutShows) {
     EXPECT_FALSE(slices_keep_bits<float>(256, width, width)) << width;
   }
 
-  if (shown == 0) GTEST_SKIP() << "no width up to 64 changes bits with the kernels of this machine";
+  if (blas_identity().core == "Haswell") EXPECT_GT(shown, 0);
 }
 
 TEST(SlicesKeepBits, WantsWholeTiles) { EXPECT_THROW(slices_keep_bits<float>(33, 64, 64), BrokenPromise); }

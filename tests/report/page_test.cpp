@@ -93,8 +93,8 @@ TEST(APicture, DrawsZerosAndUndefinedValuesAsGaps) {
   const std::string html = html_of(sample, "gaps");
 
   EXPECT_EQ(count(html, "stroke-width=\"2.2\""), 3);  // one curve in three pieces
-  EXPECT_THAT(html,
-              AllOf(HasSubstr("1 exact zeros, drawn as gaps"), HasSubstr("1 undefined, drawn as gaps")));
+  EXPECT_THAT(html, AllOf(HasSubstr("exact zeros: 1, drawn as gaps"),
+                          HasSubstr("undefined values: 1, drawn as gaps")));
   EXPECT_FALSE(std::regex_search(html, std::regex("points=\"[^\"]*(nan|inf)")));
 }
 
@@ -138,8 +138,8 @@ TEST(ThePage, IsCompleteWhilePointsAreMissing) {
 
   const std::string html = html_of(sample, "missing");
 
-  EXPECT_THAT(html, AllOf(HasSubstr("10 of 12 points are measured, 1 failed, 1 are still missing"),
-                          HasSubstr("1 curves are not measured yet"), HasSubstr("failed at layer 7: "),
+  EXPECT_THAT(html, AllOf(HasSubstr("Points measured: 10 of 12, failed: 1, still missing: 1"),
+                          HasSubstr("curves not measured yet: 1"), HasSubstr("failed at layer 7: "),
                           testing::EndsWith("</html>\n")));
 }
 
@@ -148,7 +148,7 @@ TEST(ThePage, IsCompleteBeforeAnyPointIsMeasured) {
   for (SamplePoint& point : sample.points) point.status = store::Status::not_done;
 
   EXPECT_THAT(html_of(sample, "nothing_yet"),
-              AllOf(HasSubstr("0 of 12 points"), testing::EndsWith("</html>\n")));
+              AllOf(HasSubstr("Points measured: 0 of 12"), testing::EndsWith("</html>\n")));
 }
 
 TEST(ThePage, DrawsNetworksOfDifferentDepth) {

@@ -67,16 +67,36 @@ TEST_P(EveryActivation, HasTheProductMomentsOfMehlersSeries) {
 TEST_P(EveryActivation, LosesNothingWhereTwoInputsAlmostAgree) {
   // d E phi phi / dc = q E phi' phi', a power series in c with positive coefficients, so it grows with c.
   const Moments moments(GetParam());
-  const double q = 1.5;
-  for (double apart : {1e-3, 1e-6, 1e-9}) {
-    const double c = 1 - apart;
+  for (double q : {1.5, 40.0, 1e6}) {
+    for (double apart : {1e-3, 1e-6, 1e-9}) {
+      const double c = 1 - apart;
 
-    const double square_there = moments.square(Scaled::of(q)).value();
-    const double drop = square_there - moments.product(Scaled::of(q), c).value();
+      const double square_there = moments.square(Scaled::of(q)).value();
+      const double drop = square_there - moments.product(Scaled::of(q), c).value();
 
-    const double rounding = 1e-12 * square_there;
-    EXPECT_GE(drop, q * (1 - c) * moments.slope_product(Scaled::of(q), c).value() - rounding) << apart;
-    EXPECT_LE(drop, q * (1 - c) * moments.slope_square(Scaled::of(q)).value() + rounding) << apart;
+      const double rounding = 1e-12 * square_there;
+      EXPECT_GE(drop, q * (1 - c) * moments.slope_product(Scaled::of(q), c).value() - rounding)
+          << q << ' ' << apart;
+      EXPECT_LE(drop, q * (1 - c) * moments.slope_square(Scaled::of(q)).value() + rounding)
+          << q << ' ' << apart;
+    }
+  }
+}
+
+TEST_P(EveryActivation, HasTheSlopeProductAsDerivativeOfTheProduct) {
+  const Moments moments(GetParam());
+  for (double q : {1.0, 40.0, 1e6}) {
+    const auto product = [&](double c) { return moments.product(Scaled::of(q), c).value(); };
+    const double h = 1e-3;
+    const double c = 0.4;
+
+    const double derivative =
+        (8 * (product(c + h) - product(c - h)) - (product(c + 2 * h) - product(c - 2 * h))) / (12 * h);
+
+    // The stencil errs by h^4 / 30 of the fifth derivative, and the products by 1e-12 / h.
+    EXPECT_NEAR(q * moments.slope_product(Scaled::of(q), c).value(), derivative,
+                1e-8 * moments.square(Scaled::of(q)).value())
+        << q;
   }
 }
 

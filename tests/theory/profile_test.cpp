@@ -138,6 +138,16 @@ TEST(Profile, KnowsThatWeightsOfZeroSendNothingBack) {
   EXPECT_TRUE(std::isnan(profile.preact_corr[2]));
 }
 
+TEST(Profile, SurvivesALayerOfZeros) {
+  DenseNetwork network = uniform("tanh", 3, 1, 0.5);
+  network.sigma_w[1] = network.sigma_b[1] = 0;
+
+  const Profile profile = predict(network);
+
+  EXPECT_NEAR(profile.preact_log10_q[2], std::log10(0.25), 1e-15);
+  EXPECT_EQ(profile.preact_corr[2], 1);
+}
+
 TEST(Profile, IsNaNWhereThereIsNoTheory) {
   const Profile profile = Profile::unknown(4);
 

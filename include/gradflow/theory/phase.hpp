@@ -13,15 +13,14 @@ enum class Stability {
   none,        ///< there is no fixed point
   attracting,  ///< q moves towards it
   repelling,   ///< q moves away from it
-  marginal,  ///< neither: q' - q does not depend on q (linear, relu and leaky_relu at their critical sigma_w)
+  marginal,    ///< neither: q' = q + sigma_b^2 (linear, relu and leaky_relu at their critical sigma_w)
 };
 
 std::string_view name(Stability stability);
 
-/// A fixed point q* of the length map.
+/// A fixed point q* of the length map: NaN if there is none; 1, standing for every q, if it is marginal.
 struct FixedPoint {
-  double q =
-      std::numeric_limits<double>::quiet_NaN();  ///< NaN if there is none; if marginal every q is one: 1
+  double q = std::numeric_limits<double>::quiet_NaN();
   Stability stability = Stability::none;
 };
 
@@ -50,7 +49,7 @@ Asymptotics asymptotics(const nn::Activation& phi, double sigma_w, double sigma_
 /// The sigma_w at which chi1 = 1 at a fixed point q*, for this sigma_b.
 struct CriticalPoint {
   double sigma_w = 0;  ///< NaN if there is none
-  double q = 0;        ///< q* there; NaN if there is none
+  double q = 0;        ///< q* there; NaN if there is none, as on a marginal line with sigma_b > 0
   Stability stability = Stability::none;
 };
 

