@@ -53,7 +53,7 @@ sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& opti
 /// Threads one rank can use, its share if several ranks of this host may use the same CPUs. @collective
 int threads_per_rank(const mpi::Communicator& world);
 
-/// "3h50m", "45s", "90" (minutes): seconds. @throws UserError
+/// "3h50m", "90m", "45s": seconds. @throws UserError
 double seconds_of(const std::string& duration);
 
 /// "3 h 12 min", "4.2 s".

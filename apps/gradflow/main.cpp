@@ -1,13 +1,13 @@
-#include <fmt/core.h>
-
 #include <cstdio>
+
+#include <fmt/core.h>
 
 #include "blas_kernels.hpp"
 #include "commands.hpp"
 #include "gradflow/core/blas.hpp"
 #include "gradflow/core/errors.hpp"
+#include "gradflow/core/memory.hpp"
 #include "gradflow/mpi/environment.hpp"
-#include "stop_signals.hpp"
 
 namespace gradflow::apps {
 namespace {
@@ -48,6 +48,14 @@ int tell_mistake(const std::string& message) {
   mpi::abort(Exit::failed);
 }
 
+/// CLI11 calls every unknown command a missing one.
+std::string complaint(const CLI::App& program, int argc, char** argv, const CLI::ParseError& error) {
+  if (argc < 2 || argv[1][0] == '-' || !program.get_subcommands().empty()) return error.what();
+  std::string names;
+  for (const CLI::App* command : program.get_subcommands({})) names += " " + command->get_name();
+  return fmt::format("unknown command \"{}\"; choose one of:{}", argv[1], names);
+}
+
 /// Parses the command line. Nothing: go on; otherwise the exit status.
 std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   try {
@@ -56,7 +64,8 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   } catch (const CLI::Success& asked_for_help) {
     return mpi::launch_rank() == 0 ? program.exit(asked_for_help) : Exit::complete;
   } catch (const CLI::ParseError& error) {
-    return tell_mistake(fmt::format("{}\nRun \"gradflow --help\" or \"gradflow COMMAND --help\".", error.what()));
+    return tell_mistake(fmt::format("{}\nRun \"gradflow --help\" or \"gradflow COMMAND --help\".",
+                                    complaint(program, argc, argv, error)));
   }
 }
 
@@ -66,8 +75,8 @@ int main(int argc, char** argv) {
   add_commands(program, chosen);
   if (const std::optional<int> status = parse(program, argc, argv)) return *status;
 
-  catch_stop_signals();  // before MPI: an early SIGUSR1 would end the rank
-  // One place catches. A mistake is the same on every rank, so the job ends in order; anything else ends it at once.
+  // One place catches. A mistake is the same on every rank, so the job ends in order; anything else ends it
+  // at once.
   try {
     mpi::Environment environment(argc, argv);
     try {
@@ -88,5 +97,6 @@ int main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   gradflow::apps::choose_blas_kernels(argv);
+  gradflow::keep_freed_memory();
   return gradflow::apps::main(argc, argv);
 }

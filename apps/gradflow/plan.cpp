@@ -1,7 +1,6 @@
 #include "gradflow/experiment/plan.hpp"
 
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
@@ -23,7 +22,7 @@ struct Forecast {
   int least_depth = 0;
   experiment::Plan plan;
   std::uint64_t bytes_per_rank = 0;
-  std::uint64_t file_bytes = 0;
+  double file_bytes = 0;
   std::size_t statistics = 0;
   double seconds = 0;
 };
@@ -52,14 +51,15 @@ void print(const sweep::Sweep& sweep, const Forecast& forecast) {
     fmt::print("  axis          {} ({} values)\n", fmt::join(keys, ", "), axis.size());
   }
   fmt::print("  points        {}\n", forecast.points);
-  fmt::print("  ranks         {} = {} pipelines of {} stages{}\n", plan.layout.ranks, plan.layout.full_groups(),
-             plan.layout.stages,
+  fmt::print("  ranks         {} = {} pipelines of {} stages{}\n", plan.layout.ranks,
+             plan.layout.full_groups(), plan.layout.stages,
              plan.layout.leftover() ? fmt::format(" and one of {}", plan.layout.leftover()) : "");
   fmt::print("  schedule      {}, {} microbatches per point, {} threads per rank\n", plan.schedule->name,
              plan.microbatches, plan.threads);
   fmt::print("  statistics    {} variables per point\n", forecast.statistics);
-  fmt::print("  memory        about {} per rank (first point)\n", readable_bytes(double(forecast.bytes_per_rank)));
-  fmt::print("  result file   about {}\n", readable_bytes(double(forecast.file_bytes)));
+  fmt::print("  memory        about {} per rank (first point)\n",
+             readable_bytes(double(forecast.bytes_per_rank)));
+  fmt::print("  result file   about {}\n", readable_bytes(forecast.file_bytes));
   fmt::print("  time          about {} on cores like this one\n", readable_seconds(forecast.seconds));
   for (const std::string& note : plan.notes) fmt::print("  note          {}\n", note);
 }
@@ -85,8 +85,8 @@ int plan(const mpi::Communicator& world, const PlanArguments& arguments) {
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
   if (world.rank() != 0) return Exit::complete;
   const int ranks = arguments.ranks > 0 ? arguments.ranks : world.size();
-  const Forecast result =
-      forecast(sweep, experiment::make_plan(sweep, arguments.sweep.request(), ranks, threads_per_rank(world)));
+  const Forecast result = forecast(
+      sweep, experiment::make_plan(sweep, arguments.sweep.request(), ranks, threads_per_rank(world)));
   arguments.json ? print_json(sweep, result) : print(sweep, result);
   return Exit::complete;
 }
@@ -98,7 +98,8 @@ void add_plan(CLI::App& program, Chosen& chosen) {
   CLI::App* command = program.add_subcommand(
       "plan", "Points, layout, memory per rank, file size and time of a sweep. Runs nothing.");
   arguments->sweep.add_to(*command);
-  command->add_option("--ranks", arguments->ranks, "plan for this many ranks")->check(CLI::PositiveNumber);
+  command->add_option("--ranks", arguments->ranks, "plan for this many ranks")
+      ->check(CLI::Range(1, 100'000'000));
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
     chosen.command = [=](const mpi::Communicator& world) { return plan(world, *arguments); };

@@ -1,9 +1,9 @@
 #include "gradflow/experiment/run.hpp"
 
-#include <fmt/format.h>
-
 #include <chrono>
-#include <iostream>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "commands.hpp"
 #include "gradflow/core/parallel.hpp"
@@ -16,16 +16,16 @@ namespace {
 struct RunArguments {
   SweepOptions sweep;
   std::string output;
-  std::string max_time;
+  std::optional<std::string> max_time;
   bool allow_mixed_numerics = false;
 };
 
 using Clock = std::chrono::steady_clock;
 
 /// Whether to begin no further point: a signal came, or the time is up.
-std::function<bool()> stop_rule(const std::string& max_time, Clock::time_point start) {
-  if (max_time.empty()) return stop_requested;
-  const double limit = seconds_of(max_time);
+std::function<bool()> stop_rule(const std::optional<std::string>& max_time, Clock::time_point start) {
+  if (!max_time) return stop_requested;
+  const double limit = seconds_of(*max_time);
   return [limit, start] {
     return stop_requested() || std::chrono::duration<double>(Clock::now() - start).count() > limit;
   };
@@ -50,15 +50,20 @@ int report_outcome(const experiment::Outcome& outcome, const std::string& output
 
 int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::time_point start) {
   const std::function<bool()> stop = stop_rule(arguments.max_time, start);
+  if (arguments.output.empty())
+    throw UserError("--output: read \"\"; expected the name of a result file, such as results/sweep.h5");
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
   const experiment::Plan plan =
       experiment::make_plan(sweep, arguments.sweep.request(), world.size(), threads_per_rank(world));
-  if (world.rank() == 0) print_plan(plan, sweep.size());
 
   ProgressLine line;
-  experiment::RunOptions options{.output = arguments.output, .allow_mixed_numerics = arguments.allow_mixed_numerics};
+  experiment::RunOptions options{.output = arguments.output,
+                                 .allow_mixed_numerics = arguments.allow_mixed_numerics};
   options.stop = stop;
-  options.progress = [&](std::uint64_t finished, std::uint64_t points) { line.show(finished, points); };
+  options.progress = [&, begun = false](std::uint64_t finished, std::uint64_t points) mutable {
+    if (!std::exchange(begun, true)) print_plan(plan, points);  // a run that is refused says nothing else
+    line.show(finished, points);
+  };
 
   experiment::Outcome outcome;
   Threads threads(plan.threads);
@@ -79,11 +84,13 @@ void add_run(CLI::App& program, Chosen& chosen) {
       "No result depends on the number of ranks, stages, threads or microbatches.");
   arguments->sweep.add_to(*command);
   command->add_option("-o,--output", arguments->output, "the result file")->required()->type_name("FILE.h5");
-  command->add_option("--max-time", arguments->max_time, "begin no new point after this time: 3h50m, 90m, 45s")
+  command
+      ->add_option("--max-time", arguments->max_time, "begin no new point after this time: 3h50m, 90m, 45s")
       ->type_name("TIME");
   command->add_flag("--allow-mixed-numerics", arguments->allow_mixed_numerics,
                     "accept ranks or an old file whose arithmetic has other bits");
   command->callback([=, &chosen] {
+    catch_stop_signals();  // before MPI: an early SIGUSR1 would end the rank
     chosen.command = [=](const mpi::Communicator& world) { return run(world, *arguments, start); };
   });
 }

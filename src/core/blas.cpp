@@ -21,11 +21,11 @@ constexpr int pthread_build = 1;
 /// C = op(A) op(B), row-major, beta 0.
 template <class Real>
 void gemm(CBLAS_TRANSPOSE op_a, CBLAS_TRANSPOSE op_b, int m, int n, int k, const Real* a, int lda,
-          const Real* b, int ldb, Real* c, int ldc) {
+          const Real* b, int ldb, Real* c, int ldc, Real beta = 0) {
   if constexpr (sizeof(Real) == 4) {
-    cblas_sgemm(CblasRowMajor, op_a, op_b, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
+    cblas_sgemm(CblasRowMajor, op_a, op_b, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
   } else {
-    cblas_dgemm(CblasRowMajor, op_a, op_b, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
+    cblas_dgemm(CblasRowMajor, op_a, op_b, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
   }
 }
 
@@ -79,12 +79,14 @@ void multiply(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>
 }
 
 template <class Real>
-void outer(const Matrix<Real>& a, const Matrix<Real>& b, int first_row, int rows, Matrix<Real>& g) {
-  expect_rows(a, first_row, rows);
-  expect_rows(b, first_row, rows);
-  expect(g.rows() == a.cols() && g.cols() == b.cols(), "the shapes of g = a' b fit");
-  gemm(CblasTrans, CblasNoTrans, a.cols(), b.cols(), rows, a.row(first_row).data(), a.cols(),
-       b.row(first_row).data(), b.cols(), g.data(), g.cols());
+void add_outer(const Matrix<Real>& a, int first_row_a, const Matrix<Real>& b, int first_row_b, int rows,
+               Matrix<Real>& g, int first_row_g, int rows_g) {
+  expect_rows(a, first_row_a, rows);
+  expect_rows(b, first_row_b, rows);
+  expect_rows(g, first_row_g, rows_g);
+  expect(g.rows() == a.cols() && g.cols() == b.cols(), "the shapes of g += a' b fit");
+  gemm(CblasTrans, CblasNoTrans, rows_g, b.cols(), rows, a.row(first_row_a).data() + first_row_g, a.cols(),
+       b.row(first_row_b).data(), b.cols(), g.row(first_row_g).data(), g.cols(), Real(1));
 }
 
 Matrix<double> gram(const Matrix<double>& a) {
@@ -145,8 +147,9 @@ template void multiply_transposed(const Matrix<float>&, int, int, const Matrix<f
 template void multiply_transposed(const Matrix<double>&, int, int, const Matrix<double>&, Matrix<double>&);
 template void multiply(const Matrix<float>&, int, int, const Matrix<float>&, Matrix<float>&);
 template void multiply(const Matrix<double>&, int, int, const Matrix<double>&, Matrix<double>&);
-template void outer(const Matrix<float>&, const Matrix<float>&, int, int, Matrix<float>&);
-template void outer(const Matrix<double>&, const Matrix<double>&, int, int, Matrix<double>&);
+template void add_outer(const Matrix<float>&, int, const Matrix<float>&, int, int, Matrix<float>&, int, int);
+template void add_outer(const Matrix<double>&, int, const Matrix<double>&, int, int, Matrix<double>&, int,
+                        int);
 template bool slices_keep_bits<float>(int, int, int);
 template bool slices_keep_bits<double>(int, int, int);
 

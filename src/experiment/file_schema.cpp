@@ -1,9 +1,9 @@
 #include "gradflow/experiment/file_schema.hpp"
 
-#include <fmt/format.h>
-
 #include <limits>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "gradflow/core/hash.hpp"
 #include "gradflow/experiment/identity.hpp"
@@ -35,14 +35,17 @@ store::PointValues values_of(const sweep::Sweep& sweep, const sweep::Key& key) {
   using Name = const std::string&;
   switch (key.type) {
     case sweep::Type::real:
-      return store::RealOf(read([](Point p, Name n) { return p.real(n); }, std::numeric_limits<double>::quiet_NaN()));
+      return store::RealOf(
+          read([](Point p, Name n) { return p.real(n); }, std::numeric_limits<double>::quiet_NaN()));
     case sweep::Type::integer:
       return store::IntegerOf(read([](Point p, Name n) { return p.integer(n); }, std::int64_t(0)));
     case sweep::Type::boolean:
-      return store::IntegerOf(read([](Point p, Name n) { return std::int64_t(p.boolean(n)); }, std::int64_t(0)));
+      return store::IntegerOf(
+          read([](Point p, Name n) { return std::int64_t(p.boolean(n)); }, std::int64_t(0)));
     case sweep::Type::seed:
       return store::UnsignedOf(read([](Point p, Name n) { return p.seed(n); }, std::uint64_t(0)));
-    default: return store::TextOf(read([](Point p, Name n) { return text_of(p.at(n)); }, std::string()));
+    default:
+      return store::TextOf(read([](Point p, Name n) { return text_of(p.at(n)); }, std::string()));
   }
 }
 
@@ -68,7 +71,8 @@ std::set<std::string> parameters_in(const sweep::Sweep& sweep, const std::string
   return parameters;
 }
 
-store::Coordinate parameter_coordinate(const sweep::Sweep& sweep, const sweep::Key& key, const std::string& parameter) {
+store::Coordinate parameter_coordinate(const sweep::Sweep& sweep, const sweep::Key& key,
+                                       const std::string& parameter) {
   constexpr double absent = std::numeric_limits<double>::quiet_NaN();
   return {.name = sweep::coordinate_name(sweep.schema(), key.name, parameter),
           .long_name = fmt::format("{} of {}", parameter, key.name),
@@ -79,17 +83,27 @@ store::Coordinate parameter_coordinate(const sweep::Sweep& sweep, const sweep::K
           .swept = sweep.is_swept(key.name)};
 }
 
+/// The key as a variable, followed by the parameters its values are given with.
+void append_key(std::vector<store::Coordinate>& coordinates, const sweep::Sweep& sweep,
+                const sweep::Key& key) {
+  coordinates.push_back({.name = sweep::coordinate_name(sweep.schema(), key.name),
+                         .long_name = fmt::format("{}: {}", key.name, key.doc),
+                         .values = values_of(sweep, key),
+                         .swept = sweep.is_swept(key.name)});
+  for (const std::string& parameter : parameters_in(sweep, key.name)) {
+    coordinates.push_back(parameter_coordinate(sweep, key, parameter));
+  }
+}
+
+/// Swept keys in the order of the axes, then the fixed ones in that of the schema.
 std::vector<store::Coordinate> coordinates_of(const sweep::Sweep& sweep) {
   std::vector<store::Coordinate> coordinates;
+  for (const sweep::Axis& axis : sweep.axes()) {
+    for (const sweep::Column& column : axis.columns)
+      append_key(coordinates, sweep, *sweep.schema().find(column.key));
+  }
   for (const sweep::Key& key : sweep.schema().keys()) {
-    if (!key.enters_hash || (!sweep.is_swept(key.name) && !sweep.fixed(key.name))) continue;
-    coordinates.push_back({.name = sweep::coordinate_name(sweep.schema(), key.name),
-                           .long_name = fmt::format("{}: {}", key.name, key.doc),
-                           .values = values_of(sweep, key),
-                           .swept = sweep.is_swept(key.name)});
-    for (const std::string& parameter : parameters_in(sweep, key.name)) {
-      coordinates.push_back(parameter_coordinate(sweep, key, parameter));
-    }
+    if (key.enters_hash && sweep.fixed(key.name)) append_key(coordinates, sweep, key);
   }
   return coordinates;
 }
@@ -154,7 +168,7 @@ double predicted_file_bytes(const store::FileSchema& schema) {
 
   if (store::is_ragged(schema)) {
     per_row += 4 + 4;    // layer, point_index
-    per_point += 4 + 8;  // row_size, row_start
+    per_point += 8 + 8;  // row_size, row_start
   }
   return double(schema.points) * (rows_per_point(schema) * double(per_row) + double(per_point));
 }

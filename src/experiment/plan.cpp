@@ -1,10 +1,10 @@
 #include "gradflow/experiment/plan.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+
+#include <fmt/format.h>
 
 #include "gradflow/core/blas.hpp"
 #include "gradflow/experiment/network.hpp"
@@ -14,7 +14,8 @@
 namespace gradflow::experiment {
 namespace {
 
-/// Elementwise work and statistics of one unit of one sample, and one random number, in operations of a large product.
+/// Elementwise work and statistics of one unit of one sample, and one random number, in operations of a large
+/// product.
 constexpr double operations_per_element = 1500;
 constexpr double operations_per_weight = 200;
 
@@ -39,8 +40,9 @@ void note_cut_microbatches(const sweep::Sweep& sweep, Plan& plan) {
   const int batch = network_of(sweep.point(0)).batch;
   const int most = padded_rows(batch) / tile_rows;
   if (plan.microbatches <= most) return;
-  plan.notes.push_back(fmt::format("a batch of {} is cut into {} microbatches, not {}: cuts fall on multiples of {} samples",
-                                   batch, most, plan.microbatches, tile_rows));
+  plan.notes.push_back(
+      fmt::format("a batch of {} is cut into {} microbatches, not {}: cuts fall on multiples of {} samples",
+                  batch, most, plan.microbatches, tile_rows));
 }
 
 /// Operations per second of this core on a middle-sized product, from a tenth of a second.
@@ -51,7 +53,9 @@ double product_rate() {
   const Matrix<float> b(n, n);
   Matrix<float> c(rows, n);
   const auto start = std::chrono::steady_clock::now();
-  const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto elapsed = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   int calls = 0;
   for (; elapsed() < 0.1; ++calls) multiply_transposed(a, 0, rows, b, c);
   return calls * 2.0 * rows * n * n / elapsed();
@@ -72,8 +76,8 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
   plan.schedule = &pipeline::schedule(request.schedule);
   if (request.microbatches) note_cut_microbatches(sweep, plan);
   if (plan.threads > threads_here) {
-    plan.notes.push_back(fmt::format("{} threads per rank, but only {} CPUs for each: it will be slow", plan.threads,
-                                     threads_here));
+    plan.notes.push_back(fmt::format("{} threads per rank, but only {} CPUs for each: it will be slow",
+                                     plan.threads, threads_here));
   }
   return plan;
 }

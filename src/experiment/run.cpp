@@ -1,13 +1,16 @@
 #include "gradflow/experiment/run.hpp"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <limits>
 #include <set>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <variant>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
 
 #include "gradflow/core/hash.hpp"
 #include "gradflow/experiment/file_schema.hpp"
@@ -39,11 +42,11 @@ void require_equal_numerics(const mpi::Communicator& world, bool allow_mixed) {
 
   const std::vector<std::string> texts = world.gather(fmt::format("rank on {}: {}", host_name(), text));
   const std::set<std::string> different(texts.begin(), texts.end());
-  throw UserError(world.broadcast(
-      fmt::format("the ranks compute under different numerics, so their bits cannot be equal:\n  {}\n"
-                  "export OPENBLAS_CORETYPE={} on every node and build without -march=native, or run on equal nodes, or "
-                  "accept it with --allow-mixed-numerics",
-                  fmt::join(different, "\n  "), mine.openblas_core)));
+  throw UserError(world.broadcast(fmt::format(
+      "the ranks compute under different numerics, so their bits cannot be equal:\n  {}\n"
+      "export OPENBLAS_CORETYPE={} on every node and build without -march=native, or run on equal nodes, or "
+      "accept it with --allow-mixed-numerics",
+      fmt::join(different, "\n  "), mine.openblas_core)));
 }
 
 /// What this launch leaves in the file. @collective
@@ -56,9 +59,46 @@ std::map<std::string, std::string> launch_facts(const mpi::Communicator& world) 
           {"launch_job", job_id()}};
 }
 
+/// Points of one run: every rank keeps a bit for each.
+constexpr std::uint64_t most_points = 100'000'000;
+
+void require_countable(const sweep::Sweep& sweep) {
+  if (sweep.size() <= most_points) return;
+  throw UserError(
+      fmt::format("{}: the sweep has {} points; one run takes at most {}: shorten an axis, or write several "
+                  "sweep files with a result file each",
+                  sweep.file().string(), sweep.size(), most_points));
+}
+
+/// Bytes the file system of `file` can still take, what the file occupies already included; infinite if it
+/// does not tell.
+double room_for(const std::filesystem::path& file) {
+  std::error_code failure;
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const std::filesystem::space_info space = std::filesystem::space(folder, failure);
+  if (failure) return std::numeric_limits<double>::infinity();
+  struct stat present = {};
+  const bool exists = stat(file.c_str(), &present) == 0;
+  return double(space.available) + (exists ? 512.0 * double(present.st_blocks) : 0.0);
+}
+
+/// The file is sparse until points are measured, so a disk that is too small would be noticed only hours
+/// later.
+/// @collective
+void require_room(const mpi::Communicator& world, const std::filesystem::path& file, double bytes) {
+  const double room = world.broadcast(world.rank() == 0 ? room_for(file) : 0.0);
+  if (bytes <= room) return;
+  constexpr double gib = 1 << 30;
+  throw UserError(fmt::format(
+      "{} would take {:.4g} GiB, but there is room for {:.4g} GiB; write it elsewhere, store fewer "
+      "layers (statistics.layers) or statistics (statistics.preset), or shorten an axis",
+      file.string(), bytes / gib, room / gib));
+}
+
 /// Whether points cost differently, so that sharing them out by number would be unfair.
 bool costs_differ(const sweep::Sweep& sweep) {
-  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch", "run.precision"};
+  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch",
+                            "run.precision"};
   return std::ranges::any_of(keys, [&](const char* key) { return sweep.is_swept(key); });
 }
 
@@ -147,7 +187,8 @@ class GroupRun {
     return job;
   }
 
-  void keep(const pipeline::Job& job, pipeline::BlockRange blocks, const std::vector<pipeline::PointResult>& results) {
+  void keep(const pipeline::Job& job, pipeline::BlockRange blocks,
+            const std::vector<pipeline::PointResult>& results) {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - last_done_).count() / double(results.size());
     last_done_ = now;
@@ -176,7 +217,8 @@ bool has_precision(const sweep::Sweep& sweep, const char* name) {
 }
 
 /// Counted in the file itself, on rank 0. @collective
-Outcome outcome_of(const mpi::Communicator& world, const RunOptions& options, std::uint64_t unfinished_before) {
+Outcome outcome_of(const mpi::Communicator& world, const RunOptions& options,
+                   std::uint64_t unfinished_before) {
   Outcome outcome;
   if (world.rank() == 0) {
     const std::vector<store::Status> statuses = store::ResultFile::open(options.output).statuses();
@@ -190,10 +232,13 @@ Outcome outcome_of(const mpi::Communicator& world, const RunOptions& options, st
 
 }  // namespace
 
-Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan, const RunOptions& options) {
+Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
+            const RunOptions& options) {
+  require_countable(sweep);
   require_equal_numerics(world, options.allow_mixed_numerics);
   const Row row(sweep);
   const store::FileSchema schema = file_schema(sweep, row);
+  require_room(world, options.output, predicted_file_bytes(schema));
   const pipeline::Place place = plan.layout.place_of(world.rank());
   const mpi::Communicator group = world.split(place.group, place.stage);
 

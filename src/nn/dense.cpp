@@ -45,6 +45,16 @@ void for_samples(const Stack& stack, int first_row, int rows, Body body) {
   }
 }
 
+/// Calls body(row) for the padding among `rows` rows from first_row on.
+template <class Body>
+void for_padding(const Stack& stack, int first_row, int rows, Body body) {
+  for (const RowRange& range : stack) {
+    const int first = std::max(first_row, range.first_row + range.samples);
+    const int end = std::min(first_row + rows, range.end_row());
+    for (int row = first; row < end; ++row) body(row);
+  }
+}
+
 /// Failure codes of one pass, a place per row so that tasks do not meet.
 class RowCodes {
  public:
@@ -77,10 +87,12 @@ void scale(std::span<Real> row, Real factor) {
   for (Real& v : row) v *= factor;
 }
 
-/// row * 2^exponent += bias * 2^bias_exponent: the larger exponent wins and the smaller operand is shifted.
+/// row * 2^exponent += bias * 2^bias_exponent: the larger exponent wins and the smaller operand is shifted. A zero row has
+/// no say: its exponent means nothing, and a tiny bias is all there is.
 template <class Real>
 void add_bias(std::span<Real> row, std::int32_t& exponent, std::span<const Real> bias,
               std::int32_t bias_exponent) {
+  if (exponent > bias_exponent && max_abs<Real>(row) == 0) exponent = bias_exponent;
   const std::int32_t common = std::max(exponent, bias_exponent);
   const Real shift_row = shifted_by<Real>(std::int64_t(common) - exponent);
   const Real shift_bias = shifted_by<Real>(std::int64_t(common) - bias_exponent);
@@ -138,8 +150,8 @@ State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& 
   Signal<Real> input = std::move(x.front());
   expect(input.width == fan_in_ && input.rows() == rows_of(stack), "the input fits the layer and the stack");
   const int rows = input.rows();
-  Signal<Real> z(rows, fan_out_);
-  Signal<Real> h(rows, fan_out_);
+  Signal<Real> z = Signal<Real>::unset(rows, fan_out_);  // the product writes every row, padding included
+  Signal<Real> h = Signal<Real>::unset(rows, fan_out_);
   RowCodes codes(rows);
 
   for_slices(rows, slice_rows(rows, unit_weight_), [&](int first, int count) {
@@ -157,6 +169,7 @@ State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& 
       clear_sample(z, row);
       clear_sample(h, row);
     });
+    for_padding(stack, first, count, [&](int row) { clear_sample(h, row); });
   });
   codes.add_to(failures, stack, layer_);
 
@@ -173,7 +186,7 @@ State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& 
 template <class Real>
 State<Real> Dense<Real>::input_gradient(const Signal<Real>& dz, const Stack& stack, Failures& failures) const {
   const int rows = dz.rows();
-  Signal<Real> dx(rows, fan_in_);
+  Signal<Real> dx = Signal<Real>::unset(rows, fan_in_);
   RowCodes codes(rows);
   for_slices(rows, slice_rows(rows, unit_weight_), [&](int first, int count) {
     multiply(dz.values, first, count, unit_weight_, dx.values);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "gradflow/core/sum_of_squares.hpp"
 #include "gradflow/core/errors.hpp"
 #include "gradflow/core/haar.hpp"
 #include "gradflow/core/parallel.hpp"
@@ -42,19 +43,6 @@ void fill_orthogonal(Stream stream, int fan_in, int fan_out, Matrix<Real>& z) {
   }
 }
 
-/// In 16 interleaved sums, so that neither compiler nor vector width has an order to choose.
-template <class Real>
-double sum_of_squares(std::span<const Real> row) {
-  std::array<double, 16> sums{};
-  for (std::size_t j = 0; j < row.size(); j += sums.size()) {
-    for (std::size_t lane = 0; lane < sums.size(); ++lane)
-      sums[lane] += double(row[j + lane]) * double(row[j + lane]);
-  }
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
 }  // namespace
 
 template <class Real>
@@ -85,7 +73,7 @@ template <class Real>
 Scaled frobenius_squared(const Matrix<Real>& z) {
   expect(z.cols() % 16 == 0, "padded columns");
   double total = 0;
-  for (int i = 0; i < z.rows(); ++i) total += sum_of_squares(z.row(i));
+  for (int i = 0; i < z.rows(); ++i) total += sum_of_squares<Real>(z.row(i));
   return Scaled::of(total);
 }
 

@@ -74,7 +74,7 @@ Packet<Real> unpack(const mpi::Buffer& bytes, int rows, const std::vector<int>& 
   packet.failures.resize(std::size_t(packet.header.points));
   cursor.take(packet.failures.data(), packet.failures.size() * sizeof(Failure));
   for (const int width : widths) {
-    Signal<Real> signal(rows, width);
+    Signal<Real> signal = Signal<Real>::unset(rows, width);
     cursor.take(signal.exponents.data(), signal.exponents.size() * sizeof(std::int32_t));
     cursor.take(signal.values.data(), signal.values.size() * sizeof(Real));
     packet.state.push_back(std::move(signal));

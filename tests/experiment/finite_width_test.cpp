@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -45,9 +46,9 @@ struct Configuration {
   }
 };
 
-std::string name_of(const testing::TestParamInfo<Configuration>& instance) {
-  return fmt::format("{}_{}", instance.param.activation, instance.param.width);
-}
+std::string name_of(const Configuration& c) { return fmt::format("{}_{}", c.activation, c.width); }
+std::ostream& operator<<(std::ostream& out, const Configuration& c) { return out << name_of(c); }
+constexpr auto name = [](const auto& instance) { return name_of(instance.param); };
 
 class FiniteWidth : public testing::TestWithParam<Configuration> {};
 INSTANTIATE_TEST_SUITE_P(
@@ -55,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Configuration{"linear", 32, 1, linear}, Configuration{"linear", 100, 1, linear},
                     Configuration{"linear", 256, 1, linear}, Configuration{"relu", 32, root_two, relu},
                     Configuration{"relu", 100, root_two, relu}, Configuration{"relu", 256, root_two, relu}),
-    name_of);
+    name);
 
 // linear: s = ln(v chi^2_N); relu: s = ln(v chi^2_M), M ~ Binomial(N, 1/2); v = sigma_w^2/N. One law for both
 // ways, and independent over layers: the neighbours' correlation is 0 and the variance of a sum of 10 is 10
@@ -79,7 +80,7 @@ class UnbiasedGain : public testing::TestWithParam<Configuration> {};
 INSTANTIATE_TEST_SUITE_P(Published, UnbiasedGain,
                          testing::Values(Configuration{"linear", 100, 1.005029, linear},
                                          Configuration{"relu", 100, 1.432304, relu}),
-                         name_of);
+                         name);
 
 // E s = 0 (Sussillo & Abbott 2014). Over these 999 factors gain 1 would drift by -10 and sqrt(2) by -25, 9
 // and 14 standard errors.
@@ -115,7 +116,6 @@ TEST(HeRelu, KeepsTheMeanSquaredNormWhileTheTypicalNetworkShrinks) {
     const theory::Increment law = he.increment();
     expect_law({mean_of(ratio).value, std::sqrt((second_moment - 1) / seeds)}, 1);
     expect_law({mean_of(logarithm).value, std::sqrt(factors * law.variance / seeds)}, factors * law.mean);
-    EXPECT_LT(mean_of(logarithm).value, -0.3);
   }
 }
 
@@ -123,6 +123,8 @@ struct Scheme {
   const char* name;
   const char* init;                                   ///< its table in the sweep file
   double (*variance)(double fan_in, double fan_out);  ///< of W
+
+  friend std::ostream& operator<<(std::ostream& out, const Scheme& x) { return out << x.name; }
 };
 
 class UnequalWidths : public testing::TestWithParam<Scheme> {};
@@ -151,15 +153,17 @@ TEST_P(UnequalWidths, ForwardNormGrowsWithTheFanOutAndBackwardNormWithTheFanIn) 
     backward_moment *= 1 + 5 / n[l - 1];
   }
 
+  const std::vector<MeasuredPoint> networks = measure(fmt::format(R"(
+    network = {{ activation = "relu", widths = [50, 200, 100, 400] }}
+    init = {{ {} }}
+    data = {{ batch = 1 }}
+    statistics = {{ preset = "lean" }}
+    sweep = {{ seed = {{ range = [0, {}] }} }}
+  )",
+                                                                  GetParam().init, seeds));
+
   std::vector<double> h, dz;
-  for (const MeasuredPoint& network : measure(fmt::format(R"(
-         network = {{ activation = "relu", widths = [50, 200, 100, 400] }}
-         init = {{ {} }}
-         data = {{ batch = 1 }}
-         statistics = {{ preset = "lean" }}
-         sweep = {{ seed = {{ range = [0, {}] }} }}
-       )",
-                                                          GetParam().init, seeds))) {
+  for (const MeasuredPoint& network : networks) {
     h.push_back(std::pow(10, network.column("act_log10_q")[2]) * n[3]);
     dz.push_back(std::pow(10, 2 * network.column("dgrad_log10_norm_mean")[0]));
   }

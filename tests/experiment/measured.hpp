@@ -1,7 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -96,5 +99,8 @@ inline std::vector<MeasuredPoint> measure(const std::string& sweep_text) {
   for (std::optional<MeasuredPoint>& point : measured) points.push_back(std::move(*point));
   return points;
 }
+
+/// The first point of a sweep, for one without axes.
+inline MeasuredPoint measure_one(const std::string& sweep_text) { return measure(sweep_text).front(); }
 
 }  // namespace gradflow::experiment

@@ -8,12 +8,8 @@
 namespace gradflow::nn {
 namespace {
 
-constexpr int depth = 10000, width = 64;
+constexpr int depth = 10000, width = 32;
 constexpr int transient = 200;  ///< layers until phi is a straight line, or two, to 1e-9
-
-/// Of log10 of a squared norm: 64 terms of float32 products err by 64 * 2^-24 of the sum of their sizes, which is at most
-/// 8 times the norm; in truth by a tenth of that.
-constexpr double rounding = 1e-5;
 
 /// E ln of sigma_w^2/N sum of (g_i x_i)^2, x_i normal and g_i a fair coin's choice between two slopes: the increment of ln
 /// of the squared norm, forward and backward. By E ln X = int (e^-t - E e^(-tX)) dt/t.
@@ -52,7 +48,7 @@ const Row& dgrad(const LayerRecording& layer) { return layer.dgrad[0][0]; }
 
 void expect_law(Line line, double mean) {
   EXPECT_NEAR(line.mean, mean, 4 * line.standard_error);
-  EXPECT_LT(line.standard_error, 0.005);  // sqrt(5/64/10000) = 0.003
+  EXPECT_LT(line.standard_error, 0.006);  // sqrt(5/32/10000) = 0.004
 }
 
 class EveryActivation : public testing::TestWithParam<std::string_view> {
@@ -64,8 +60,8 @@ class EveryActivation : public testing::TestWithParam<std::string_view> {
   }
   /// Halves a signal near 0.
   double vanishing() const { return 0.5 / phi.slope(1e-300); }
-  /// chi1 > 1; hard_tanh keeps a fifth of its 64 gates open.
-  double exploding() const { return !phi.bounded() ? 3 : phi.slope_has_zeros() ? 4 : 20; }
+  /// chi1 > 1; hard_tanh keeps half of its 32 gates open.
+  double exploding() const { return !phi.bounded() ? 3 : phi.slope_has_zeros() ? 2 : 20; }
 };
 
 TEST_P(EveryActivation, GoesOnVanishingToLayerTenThousand) {
@@ -73,7 +69,7 @@ TEST_P(EveryActivation, GoesOnVanishingToLayerTenThousand) {
 
   const Recording recording = record<float>({spec});
 
-  expect_every_step<float>(spec, recording, rounding);
+  expect_every_step<float>(spec, recording);
   EXPECT_LT(dgrad(recording.layer(1)).log10_norm(), -1000);
   if (!phi.zero_at_zero()) return;
   EXPECT_LT(act(recording.layer(depth)).log10_norm(), -1000);
@@ -87,8 +83,8 @@ TEST_P(EveryActivation, GoesOnExplodingToLayerTenThousand) {
 
   const Recording recording = record<float>({spec});
 
-  expect_every_step<float>(spec, recording, rounding);
-  EXPECT_GT(dgrad(recording.layer(1)).log10_norm(), 700);
+  expect_every_step<float>(spec, recording);
+  EXPECT_GT(dgrad(recording.layer(1)).log10_norm(), 300);
   if (phi.bounded()) return;
   EXPECT_GT(act(recording.layer(depth)).log10_norm(), 1000);
   const double law = mean_increment(exploding(), phi.slope(1e300), phi.slope(-1e300));
@@ -96,7 +92,7 @@ TEST_P(EveryActivation, GoesOnExplodingToLayerTenThousand) {
   expect_law(increments(recording, dgrad, -1), law);
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(activation_names()), activation_of);
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(activation_names()), row_name);
 
 }  // namespace
 }  // namespace gradflow::nn

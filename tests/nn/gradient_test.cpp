@@ -220,7 +220,7 @@ TEST_P(EveryActivation, KnowsTheSizeOfTheGradientsOfSingleSamples) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(activation_names()), activation_of);
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(activation_names()), row_name);
 
 }  // namespace
 }  // namespace gradflow::nn

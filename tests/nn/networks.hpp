@@ -37,7 +37,7 @@ inline std::vector<std::string_view> activation_names() {
   return names;
 }
 
-inline std::string activation_of(const testing::TestParamInfo<std::string_view>& info) {
+inline std::string row_name(const testing::TestParamInfo<std::string_view>& info) {
   return std::string(info.param);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -67,66 +68,119 @@ inline Scaled squared_sum(const std::vector<Scaled>& x) {
   return sum;
 }
 
+/// A product with what its rounding is relative to: the sum of the absolute values of its terms, element by element.
+struct Product {
+  Row value;
+  std::vector<double> size;  ///< with the exponent of `value`
+};
+
 /// One layer's W = scale * Z, in the precision of the network.
 template <class Real>
 class Layer {
  public:
   Layer(const NetworkSpec& spec, int l)
-      : fan_in_(spec.widths.fan_in(l)),
-        fan_out_(spec.widths.fan_out(l)),
-        unit_(unit_weights<Real>(*spec.init.scheme, spec.seed, l, fan_in_, fan_out_)),
-        scale_(Scaled::of(spec.init.weight_scale(fan_in_, fan_out_))) {}
+      : unit_(unit_weights<Real>(*spec.init.scheme, spec.seed, l, spec.widths.fan_in(l), spec.widths.fan_out(l))),
+        scale_(Scaled::of(spec.init.weight_scale(spec.widths.fan_in(l), spec.widths.fan_out(l)))),
+        fan_in_(std::size_t(spec.widths.fan_in(l))),
+        fan_out_(std::size_t(spec.widths.fan_out(l))) {}
 
-  Row times(const Row& h) const {  // W h
-    Row z{std::vector<double>(std::size_t(fan_out_), 0.0), h.exponent + scale_.exponent};
-    for (int i = 0; i < fan_out_; ++i) {
-      for (int j = 0; j < fan_in_; ++j) z.values[std::size_t(i)] += weight(i, j) * h.values[std::size_t(j)];
-    }
-    return z;
+  Product times(const Row& h) const {  // W h
+    return product(fan_out_, h, [&](std::size_t i, std::size_t j) { return unit_(int(i), int(j)); });
   }
-  Row transposed_times(const Row& dz) const {  // W' dz
-    Row dh{std::vector<double>(std::size_t(fan_in_), 0.0), dz.exponent + scale_.exponent};
-    for (int i = 0; i < fan_out_; ++i) {
-      for (int j = 0; j < fan_in_; ++j) dh.values[std::size_t(j)] += weight(i, j) * dz.values[std::size_t(i)];
-    }
-    return dh;
+  Product transposed_times(const Row& dz) const {  // W' dz
+    return product(fan_in_, dz, [&](std::size_t j, std::size_t i) { return unit_(int(i), int(j)); });
   }
 
  private:
-  double weight(int i, int j) const { return scale_.mantissa * double(unit_(i, j)); }
+  template <class Weight>
+  Product product(std::size_t rows, const Row& x, Weight weight) const {
+    Product y{{std::vector<double>(rows), x.exponent + scale_.exponent}, std::vector<double>(rows)};
+    for (std::size_t i = 0; i < rows; ++i) {
+      double sum = 0, size = 0;
+      for (std::size_t j = 0; j < x.values.size(); ++j) {
+        const double term = double(weight(i, j)) * x.values[j];
+        sum += term;
+        size += std::abs(term);
+      }
+      y.value.values[i] = scale_.mantissa * sum;
+      y.size[i] = scale_.mantissa * size;
+    }
+    return y;
+  }
 
-  int fan_in_, fan_out_;
   Matrix<Real> unit_;
   Scaled scale_;
+  std::size_t fan_in_, fan_out_;
 };
 
-inline void expect_same_size(Scaled squared, Scaled expected, double tolerance, const char* what, int layer) {
-  ASSERT_EQ(squared.is_zero(), expected.is_zero()) << what << " of layer " << layer;
-  if (squared.is_zero()) return;
-  ASSERT_NEAR(squared.log10(), expected.log10(), tolerance) << what << " of layer " << layer;
+/// Whether a row has the norm it should have.
+template <class Real>
+class StepCheck {
+ public:
+  explicit StepCheck(int layer) : layer_(layer) {}
+
+  /// @param expected     its elements
+  /// @param uncertainty  what their rounding is relative to
+  void expect(const char* signal, const Row& row, const std::vector<Scaled>& expected,
+              const std::vector<Scaled>& uncertainty) const {
+    const Scaled got = row.squared_norm(), truth = squared_sum(expected);
+    ASSERT_EQ(got.is_zero(), truth.is_zero()) << signal << " of layer " << layer_;
+    if (got.is_zero()) return;
+    const double condition = sqrt(squared_sum(uncertainty) / truth).value();
+    // As many roundings as terms, and the error of phi or phi'. The factor is for log10 of the squared norm.
+    const double relative = (double(row.values.size()) * unit_roundoff + function_error) * condition;
+    ASSERT_NEAR(got.log10(), truth.log10(), 2 * relative / std::log(10.0)) << signal << " of layer " << layer_;
+  }
+
+ private:
+  static constexpr double unit_roundoff = double(std::numeric_limits<Real>::epsilon()) / 2;
+  static constexpr double function_error = sizeof(Real) == 4 ? 1e-6 : 1e-13;
+  int layer_;
+};
+
+inline std::vector<Scaled> scaled(const std::vector<double>& values, std::int64_t exponent) {
+  std::vector<Scaled> all;
+  for (const double v : values) all.push_back(Scaled::of(v, exponent));
+  return all;
 }
 
-/// Every norm of every layer of the first point follows from the layer before it (or after it, backwards).
-/// @pre no bias, random cotangent
-/// @param tolerance  of log10 of the squared norms
+/// What an error of phi' is relative to: the smooth rectifiers have a minimum between -2 and -0.3, where phi' is the small
+/// difference of terms of size 0.1.
+inline std::vector<Scaled> sizes_of_slopes(const Row& z, std::vector<Scaled> slopes) {
+  for (std::size_t j = 0; j < slopes.size(); ++j) {
+    const bool near_minimum = -2 < z[j] && z[j] < -0.3 && std::abs(slopes[j].value()) < 0.1;
+    if (near_minimum) slopes[j] = Scaled::of(0.1);
+  }
+  return slopes;
+}
+
+inline std::vector<Scaled> times(std::vector<Scaled> a, const std::vector<Scaled>& b) {
+  for (std::size_t j = 0; j < a.size(); ++j) a[j] = a[j] * b[j];
+  return a;
+}
+
+/// Every norm of every layer of the first point follows from the layer before it (backwards: after it).
+/// @pre no bias, random cotangent, equal widths
 template <class Real>
-void expect_every_step(const NetworkSpec& spec, const Recording& recording, double tolerance) {
+void expect_every_step(const NetworkSpec& spec, const Recording& recording) {
   const Elementwise phi(spec.activation);
-  for (int l = 1; l <= spec.depth(); ++l) {
+  for (int l = 1; l <= spec.depth() && !testing::Test::HasFatalFailure(); ++l) {
     const Layer<Real> layer(spec, l);
-    const LayerRecording* before = l > 1 ? &recording.layer(l - 1) : nullptr;
+    const LayerRecording& here = recording.layer(l);
     for (std::size_t s = 0; s < std::size_t(spec.batch); ++s) {
-      const Row &z = recording.layer(l).preact[0][s], &h = recording.layer(l).act[0][s];
-      const Row& input = before ? before->act[0][s] : recording.input[0][s];
-      expect_same_size(z.squared_norm(), layer.times(input).squared_norm(), tolerance, "preactivation", l);
-      expect_same_size(h.squared_norm(), squared_sum(phi.values(z)), tolerance, "activation", l);
-      if (testing::Test::HasFatalFailure()) return;
-      if (!before) continue;
-      const Row dh = layer.transposed_times(recording.layer(l).dgrad[0][s]);
-      std::vector<Scaled> dz = phi.slopes(before->preact[0][s]);
-      for (std::size_t j = 0; j < dz.size(); ++j) dz[j] = dz[j] * Scaled::of(dh.values[j], dh.exponent);
-      expect_same_size(before->dgrad[0][s].squared_norm(), squared_sum(dz), tolerance, "gradient", l - 1);
-      if (testing::Test::HasFatalFailure()) return;
+      const Product z = layer.times(l == 1 ? recording.input[0][s] : recording.layer(l - 1).act[0][s]);
+      const std::vector<Scaled> h = phi.values(here.preact[0][s]);
+      StepCheck<Real>(l).expect("preactivation", here.preact[0][s], scaled(z.value.values, z.value.exponent),
+                                scaled(z.size, z.value.exponent));
+      StepCheck<Real>(l).expect("activation", here.act[0][s], h, h);
+      if (l == 1) continue;
+      const LayerRecording& before = recording.layer(l - 1);
+      const Product dh = layer.transposed_times(here.dgrad[0][s]);
+      const std::vector<Scaled> slopes = phi.slopes(before.preact[0][s]);
+      StepCheck<Real>(l - 1).expect("gradient", before.dgrad[0][s],
+                                    times(scaled(dh.value.values, dh.value.exponent), slopes),
+                                    times(scaled(dh.size, dh.value.exponent),
+                                          sizes_of_slopes(before.preact[0][s], slopes)));
     }
   }
 }

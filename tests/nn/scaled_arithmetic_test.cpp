@@ -123,7 +123,7 @@ TEST_P(PiecewiseLinearActivation, HasTheBitsOfUnscaledFloat64) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Catalogue, PiecewiseLinearActivation,
-                         testing::Values("linear", "relu", "leaky_relu", "hard_tanh"), activation_of);
+                         testing::Values("linear", "relu", "leaky_relu", "hard_tanh"), row_name);
 
 double distance(const Row& a, const plain::Vector& b) {
   double squared = 0;
@@ -194,7 +194,7 @@ TEST_P(EveryActivation, InFloat32IsThatOfFloat64) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(activation_names()), activation_of);
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(activation_names()), row_name);
 
 }  // namespace
 }  // namespace gradflow::nn

@@ -26,14 +26,23 @@ constexpr int padded_width(int width) {
 /// Rows in memory for `samples`: a multiple of tile_rows; the rows beyond `samples` hold zero.
 constexpr int padded_rows(int samples) { return (samples + tile_rows - 1) / tile_rows * tile_rows; }
 
-/// A dense row-major matrix that owns its memory, aligned to 64 bytes and zero at the start.
+/// A dense row-major matrix that owns its memory, aligned to 64 bytes and zero at the start unless unset() made it.
 ///
 /// Moves are cheap; a copy is always spelled out, by copy().
 template <class Real>
 class Matrix {
  public:
   Matrix() = default;
-  Matrix(int rows, int cols) : rows_(rows), cols_(cols), values_(allocate(rows, cols)) {}
+  Matrix(int rows, int cols) : rows_(rows), cols_(cols), values_(allocate(rows, cols, true)) {}
+
+  /// Without values: for a matrix whose every element is written next.
+  static Matrix unset(int rows, int cols) {
+    Matrix matrix;
+    matrix.values_ = allocate(rows, cols, false);
+    matrix.rows_ = rows;
+    matrix.cols_ = cols;
+    return matrix;
+  }
 
   int rows() const noexcept { return rows_; }
   int cols() const noexcept { return cols_; }
@@ -50,7 +59,7 @@ class Matrix {
   Real operator()(int i, int j) const noexcept { return data()[std::size_t(i) * cols_ + j]; }
 
   Matrix copy() const {
-    Matrix other(rows_, cols_);
+    Matrix other = unset(rows_, cols_);
     std::copy(data(), data() + size(), other.data());
     return other;
   }
@@ -60,13 +69,13 @@ class Matrix {
     void operator()(Real* memory) const noexcept { std::free(memory); }
   };
 
-  static std::unique_ptr<Real[], Free> allocate(int rows, int cols) {
+  static std::unique_ptr<Real[], Free> allocate(int rows, int cols, bool zero) {
     expect(rows >= 0 && cols >= 0, "a matrix has no negative side");
     const std::size_t bytes = (std::size_t(rows) * cols * sizeof(Real) + 63) / 64 * 64;
     if (bytes == 0) return nullptr;
     auto* memory = static_cast<Real*>(std::aligned_alloc(64, bytes));
     if (memory == nullptr) throw std::bad_alloc();
-    std::fill_n(memory, bytes / sizeof(Real), Real(0));
+    if (zero) std::fill_n(memory, bytes / sizeof(Real), Real(0));
     return std::unique_ptr<Real[], Free>(memory);
   }
 

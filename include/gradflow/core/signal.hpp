@@ -18,6 +18,15 @@ struct Signal {
   Signal(int rows, int features)
       : values(rows, padded_width<Real>(features)), exponents(std::size_t(rows), 0), width(features) {}
 
+  /// Exponents zero, values unset: for a signal whose every row is written next.
+  static Signal unset(int rows, int features) {
+    Signal signal;
+    signal.values = Matrix<Real>::unset(rows, padded_width<Real>(features));
+    signal.exponents.assign(std::size_t(rows), 0);
+    signal.width = features;
+    return signal;
+  }
+
   int rows() const noexcept { return values.rows(); }
   Signal copy() const {
     Signal other;

@@ -15,23 +15,29 @@ struct RunOptions {
   bool allow_mixed_numerics = false;
   /// Whether to begin no further point. Asked between points, on the first stage of each group.
   std::function<bool()> stop = [] { return false; };
-  /// Told how many points of the whole sweep are finished, on rank 0, as often as it changes and at least every second.
-  std::function<void(std::uint64_t finished, std::uint64_t points)> progress = [](std::uint64_t, std::uint64_t) {};
+  /// Told how many points of the whole sweep are finished, on rank 0, as often as it changes and at least
+  /// every second.
+  std::function<void(std::uint64_t finished, std::uint64_t points)> progress = [](std::uint64_t,
+                                                                                  std::uint64_t) {};
 };
 
 /// What has become of a sweep.
 struct Outcome {
   std::uint64_t points = 0;
-  std::uint64_t done = 0;       ///< in the file now, from earlier launches too
-  std::uint64_t failed = 0;     ///< tried and failed, ever
-  std::uint64_t measured = 0;   ///< finished by this launch
+  std::uint64_t done = 0;      ///< in the file now, from earlier launches too
+  std::uint64_t failed = 0;    ///< tried and failed, ever
+  std::uint64_t measured = 0;  ///< finished by this launch
 
   bool complete() const noexcept { return done + failed == points; }
 };
 
-/// Measures every unfinished point of the sweep into the result file. Call it inside Threads::run(). @collective over `world`
+/// Measures every unfinished point of the sweep into the result file. Call it inside Threads::run().
+/// @collective over `world`
 /// @return the same on every rank
-/// @throws UserError as store::ResultStore::open(), and if the ranks' numerics differ
-Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan, const RunOptions& options);
+/// @throws UserError as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8 points,
+/// and for a file
+///         larger than the free space
+Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
+            const RunOptions& options);
 
 }  // namespace gradflow::experiment

@@ -34,8 +34,8 @@ struct ScaledMatrix {
 
 /// dE/dW = dz' x / B and dE/db of a dense layer, for every point of a bundle.
 ///
-/// Tiles of 32 samples enter with a common exponent each and are added in the order of the batch; see
-/// uses_gram_matrices for the other way. Where the Gram sum cancels below 1e-10 of its absolute sum, the gradient is
+/// Tiles of 32 samples enter at a common exponent and are added in the order of the batch, one product each, so the sum
+/// knows nothing of microbatches or threads; see uses_gram_matrices for the other way. Where the Gram sum cancels below 1e-10 of its absolute sum, the gradient is
 /// formed after all.
 template <class Real>
 class DenseGradient final : public WeightGradient<Real> {
@@ -60,7 +60,6 @@ class DenseGradient final : public WeightGradient<Real> {
   };
 
   Scaled gradient_squared(int point) const;
-  ScaledMatrix<Real> formed(int point) const;
 
   int fan_in_;
   int fan_out_;

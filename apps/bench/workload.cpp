@@ -1,0 +1,92 @@
+#include "workload.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "gradflow/experiment/plan.hpp"
+#include "gradflow/nn/weight_gradient.hpp"
+#include "gradflow/pipeline/executor.hpp"
+#include "gradflow/stats/catalogue.hpp"
+#include "rounds.hpp"
+
+namespace gradflow::bench {
+namespace {
+
+nn::NetworkSpec network(const Workload& work, int point) {
+  nn::NetworkSpec network;
+  network.widths = nn::Widths::uniform(work.depth, work.width);
+  network.activation = nn::Activation::named(work.activation);
+  network.init = nn::Initialisation::make(work.scheme, 1 + 0.05 * point);
+  network.batch = work.batch;
+  network.seed = 1;
+  return network;
+}
+
+/// What a sweep does with the results of a point, but for storing them.
+stats::PointTable tabulate(const stats::Selection& selection, const std::shared_ptr<const stats::Columns>& columns,
+                           const pipeline::PointResult& result) {
+  stats::PointTable table(columns, 0, int(result.layers.size()));
+  for (int i = 0; i < table.rows(); ++i) stats::fill(table, i, result.layers[std::size_t(i)], selection);
+  return table;
+}
+
+}  // namespace
+
+std::string Workload::name() const {
+  return fmt::format("N = {}, batch {}, depth {}, {}{}{}", width, batch, depth, activation,
+                     scheme == "gaussian" ? "" : ", " + scheme, points > 1 ? fmt::format(", {} points", points) : "");
+}
+
+std::vector<nn::Bundle> Workload::bundles_of(int bundle) const {
+  std::vector<nn::Bundle> bundles;
+  for (int point = 0; point < points; ++point) {
+    if (point % bundle == 0) bundles.emplace_back();
+    bundles.back().push_back(network(*this, point));
+  }
+  return bundles;
+}
+
+double Workload::nominal_operations() const { return 6.0 * width * width * batch * depth * points; }
+
+double Workload::executed_operations() const {
+  const double n = width;
+  const double rows = padded_rows(batch);
+  const double product = 2 * n * n * rows;
+  const double gradient =
+      nn::uses_gram_matrices(width, width, batch) ? 2 * rows * (rows + 1) * n : product;
+  return points * ((product + gradient) * depth + product * (depth - 1));
+}
+
+pipeline::Observation observation_of(const std::string& preset, int depth) {
+  pipeline::Observation observation;
+  observation.layers.resize(std::size_t(depth));
+  std::iota(observation.layers.begin(), observation.layers.end(), 1);
+  if (preset != "none") observation.needs = stats::needed(stats::of_preset(preset));
+  return observation;
+}
+
+double run(const mpi::Communicator& world, const std::vector<nn::Bundle>& bundles) {
+  const stats::Selection selection = stats::of_preset("standard");
+  const auto columns = std::make_shared<const stats::Columns>(stats::columns_of(selection));
+  std::size_t next = 0;
+  pipeline::Assignment<float> assignment;
+  assignment.next = [&]() -> std::optional<pipeline::Job> {
+    if (next == bundles.size()) return {};
+    pipeline::Job job;
+    job.bundle = bundles[next++];
+    job.points.resize(job.bundle.size());
+    job.observation = observation_of("standard", job.bundle.front().depth());
+    return job;
+  };
+  assignment.stop = [] { return false; };
+  assignment.partition = experiment::cut;
+  assignment.done = [&](const pipeline::Job&, pipeline::BlockRange, std::vector<pipeline::PointResult> results) {
+    for (const pipeline::PointResult& result : results) tabulate(selection, columns, result);
+  };
+  assignment.breathe = [] {};
+  return seconds_of([&] { pipeline::execute<float>(world, pipeline::schedule("streamed_1f1b"), assignment); });
+}
+
+}  // namespace gradflow::bench

@@ -1,0 +1,140 @@
+"""The same bits for any layout: ranks, stages, groups, threads, schedules, microbatches, and in how many runs."""
+import unittest
+
+import h5py
+import numpy as np
+
+import program
+import results
+
+# Widths and batches whose slices had other bits in OpenBLAS, both precisions, a depth for each width.
+MANY_SHAPES = """
+title = "Shapes that broke bit-identity"
+[network]
+block = "dense"
+[init]
+sigma_w = 1.3
+sigma_b = 0.1
+[statistics]
+preset = "full"
+[[zip]]
+network.width = [5, 10, 16, 32, 48, 50, 100, 200]
+network.depth = [4, 5, 6, 7, 9, 11, 13, 17]
+network.activation = ["tanh", "relu", "gelu", "sigmoid", "linear", "erf", "softplus", "sin"]
+[sweep]
+data.batch = [1, 8, 17, 100]
+run.precision = ["float32", "float64"]
+"""
+
+UNEQUAL_WIDTHS = """
+[init]
+sigma_b = 0.2
+[sweep]
+network.widths = [[50, 200, 100, 400, 16], [5, 48, 10, 33, 7, 100]]
+init.scheme = ["gaussian", "orthogonal", "he_normal"]
+backward.source = ["random", "mse"]
+[statistics]
+preset = "full"
+"""
+
+SOME_LAYERS = """
+[network]
+depth = 37
+width = 48
+[data]
+batch = 40
+[statistics]
+preset = "full"
+layers = "LAYERS"
+[sweep]
+init.sigma_w = [0.5, 2.5]
+backward.shared = [false, true]
+"""
+
+LAYOUTS = {
+    "ranks": [(n, "--stages", "1") for n in (2, 3, 4)],
+    "stages": [(n, "--stages", str(n)) for n in (2, 3, 4)],
+    "groups": [(4, "--stages", "2"), (5, "--stages", "2"), (3,)],
+    "threads": [(1, "--threads", "2"), (None, "--threads", "3")],
+    "schedules": [(3, "--stages", "3", "--microbatches", "2", "--schedule", s)
+                  for s in ("gpipe", "1f1b", "streamed_1f1b")],
+    "microbatches": [(2, "--stages", "2", "--microbatches", m) for m in ("1", "2", "4")],
+}
+
+
+class OneHash(program.InFolder):
+    def reference(self, sweep):
+        program.measure(sweep, "reference.h5", "--threads", "1")
+        with h5py.File("reference.h5") as file:
+            self.assertTrue((file["status"][()] == 1).all())
+        return results.one_hash("reference.h5")
+
+    def assert_same_bits(self, sweep, layouts):
+        expected = self.reference(sweep)
+        for number, (ranks, *options) in enumerate(layouts):
+            output = f"{number}.h5"
+            with self.subTest(ranks=ranks, options=options):
+                program.measure(sweep, output, *options, ranks=ranks)
+                if results.one_hash(output) != expected:
+                    self.fail(f"these differ: {results.differences('reference.h5', output)}")
+
+    def test_a_changed_bit_changes_the_hash(self):
+        sweep = self.write("sweep.toml", SOME_LAYERS.replace("LAYERS", "log:8"))
+        before = self.reference(sweep)
+
+        with h5py.File("reference.h5", "r+") as file:
+            bits = file["dgrad_log10_rms"][()].view(np.uint64)
+            bits[0, 0] ^= np.uint64(1)
+            file["dgrad_log10_rms"][...] = bits.view(np.float64)
+
+        self.assertNotEqual(results.one_hash("reference.h5"), before)
+        program.measure(sweep, "again.h5", "--threads", "1")
+        self.assertEqual(results.differences("reference.h5", "again.h5"), ["dgrad_log10_rms"])
+
+    def test_ranks_stages_and_groups(self):
+        sweep = self.write("sweep.toml", MANY_SHAPES)
+        self.assert_same_bits(sweep, LAYOUTS["ranks"] + LAYOUTS["stages"] + LAYOUTS["groups"])
+
+    def test_threads_schedules_and_microbatches(self):
+        sweep = self.write("sweep.toml", MANY_SHAPES)
+        self.assert_same_bits(sweep, LAYOUTS["threads"] + LAYOUTS["schedules"] + LAYOUTS["microbatches"])
+
+    def test_unequal_widths_and_ragged_depths(self):
+        sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (4, "--stages", "4"), (3, "--stages", "2")])
+
+    def test_selected_layers(self):
+        for layers in ("every:10", "log:8"):
+            with self.subTest(layers=layers):
+                sweep = self.write("sweep.toml", SOME_LAYERS.replace("LAYERS", layers))
+                self.assert_same_bits(sweep, [(2, "--stages", "2"), (4, "--stages", "4", "--microbatches", "2")])
+                for file in self.folder.glob("*.h5"):
+                    file.unlink()
+
+    def test_a_selected_layer_says_what_it_says_among_all(self):
+        some = self.write("some.toml", SOME_LAYERS.replace("LAYERS", "every:10"))
+        every = self.write("every.toml", SOME_LAYERS.replace("LAYERS", "all"))
+
+        program.measure(some, "some.h5", ranks=2)
+        program.measure(every, "every.h5", ranks=2)
+
+        with h5py.File("some.h5") as a, h5py.File("every.h5") as b:
+            np.testing.assert_array_equal(a["layer"], [1, 11, 21, 31, 37])
+            chosen = np.isin(b["layer"], a["layer"])
+            for name, variable in a.items():
+                if variable.ndim >= 2 and not results.is_run_fact(variable):
+                    self.assertEqual(variable[()].tobytes(), b[name][()][:, chosen].tobytes(), name)
+
+    def test_a_sweep_that_grew(self):
+        sweep = self.write("sweep.toml", MANY_SHAPES)
+        expected = self.reference(sweep)
+
+        program.measure(sweep, "grown.h5", "--set", "data.batch=[1, 17]", ranks=2)
+        last = program.measure(sweep, "grown.h5", ranks=3)
+
+        self.assertIn("32 by this run", last.stderr)
+        self.assertEqual(results.one_hash("grown.h5"), expected, results.differences("reference.h5", "grown.h5"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,187 @@
+"""Nothing finished is lost: kill -9, signals and time limits in mid-run, each continued by the same command."""
+import os
+import random
+import re
+import signal
+import time
+import unittest
+
+import numpy as np
+
+import program
+import results
+
+POINTS = 600
+
+RECTANGLE = """
+[network]
+depth = 30
+width = 32
+[statistics]
+preset = "lean"
+[sweep]
+init.sigma_w = { linspace = [0.5, 2.5, 6] }
+seed = { range = [0, 100] }
+"""
+
+RAGGED = RECTANGLE.replace("depth = 30\n", "").replace("[sweep]\n", "[sweep]\nnetwork.depth = [20, 30]\n").replace(
+    "range = [0, 100]", "range = [0, 50]")
+
+# Ranks and stages that are killed, then those that continue.
+KILLS = [
+    (RECTANGLE, (1, 1), (2, 2)),
+    (RECTANGLE, (2, 2), (1, 1)),
+    (RAGGED, (2, 1), (3, 2)),
+    (RAGGED, (3, 3), (2, 1)),
+    (RECTANGLE, (4, 2), (3, 1)),
+    (RAGGED, (3, 2), (None, 1)),
+]
+
+
+class Interruption(program.InFolder):
+    @classmethod
+    def setUpClass(cls):
+        cls.undisturbed = {}
+
+    def reference(self, sweep):
+        """Contents of a file that was measured without disturbance, made once for each sweep."""
+        if sweep not in self.undisturbed:
+            program.measure(self.write("reference.toml", sweep), "reference.h5", ranks=2)
+            self.undisturbed[sweep] = results.contents("reference.h5")
+        return self.undisturbed[sweep]
+
+    def committed(self):
+        """Points with status 1. Looks while the run writes: readers are never blocked."""
+        return results.statuses("out.h5") == 1 if os.path.exists("out.h5") else np.zeros(0, bool)
+
+    def start_until(self, points, *options, ranks=None):
+        """A run that has committed at least so many points and is still going."""
+        process = program.start("run", "sweep.toml", "-o", "out.h5", *options, ranks=ranks)
+        self.addCleanup(lambda: process.poll() is None and program.kill(process))
+        reached = lambda: self.committed().sum() >= points or process.poll() is not None
+        self.assertTrue(program.wait_until(reached, 60), "the run commits points")
+        self.assertIsNone(process.poll(), "the run is disturbed before its end")
+        return process
+
+    def assert_equals_undisturbed(self, sweep):
+        found, expected = results.contents("out.h5"), self.reference(sweep)
+        self.assertEqual([name for name in expected if found.get(name) != expected[name]], [])
+        self.assertFalse(os.path.exists("out.h5.lock"))
+        self.assertFalse(os.path.exists("out.h5.part"))
+
+    def continue_and_check(self, sweep, ranks=None, stages=1):
+        """The same command measures what is missing and nothing else."""
+        committed = np.flatnonzero(self.committed())
+        before = results.rows("out.h5", committed)
+        self.assertTrue(0 < len(committed) < POINTS, f"{len(committed)} points were committed")
+
+        ended = program.measure("sweep.toml", "out.h5", "--stages", stages, ranks=ranks)
+
+        self.assertIn(f"{POINTS} of {POINTS} points done, {POINTS - len(committed)} by this run", ended.stderr)
+        self.assertEqual(results.rows("out.h5", committed), before, "a committed point changed, or was measured again")
+        self.assert_equals_undisturbed(sweep)
+
+    def test_kill_of_all_ranks(self):
+        moments = random.Random(20)
+        for sweep, (ranks, stages), (ranks_after, stages_after) in KILLS:
+            moment = moments.randint(1, POINTS // 2)
+            with self.subTest(ranks=ranks, stages=stages, points=moment):
+                self.write("sweep.toml", sweep)
+                process = self.start_until(moment, "--stages", stages, ranks=ranks)
+                time.sleep(moments.uniform(0, 0.05))
+                program.kill(process)
+                self.continue_and_check(sweep, ranks_after, stages_after)
+                os.unlink("out.h5")
+
+    def test_kill_before_the_first_point(self):
+        self.write("sweep.toml", RECTANGLE)
+        for delay in (0.3, 0.6, 0.9):
+            process = program.start("run", "sweep.toml", "-o", "out.h5", ranks=2)
+            time.sleep(delay)
+            program.kill(process)
+
+        program.measure("sweep.toml", "out.h5", ranks=3)
+
+        self.assert_equals_undisturbed(RECTANGLE)
+
+    def test_killed_twice(self):
+        self.write("sweep.toml", RECTANGLE)
+        program.kill(self.start_until(60, "--stages", "2", ranks=2))
+        program.kill(self.start_until(max(200, self.committed().sum() + 1), "--stages", "1", ranks=3))
+        self.continue_and_check(RECTANGLE, ranks=2)
+
+    def test_kill_of_one_rank_ends_all(self):
+        self.write("sweep.toml", RECTANGLE)
+        process = self.start_until(50, "--stages", "3", ranks=3)
+        ranks = program.ranks_of(process)
+        self.assertEqual(len(ranks), 3)
+
+        os.kill(ranks[1], signal.SIGKILL)
+
+        self.assertTrue(program.wait_until(lambda: not any(map(program.is_running, ranks)), 5), "every rank ends in 5 s")
+        process.communicate(timeout=5)
+        self.assertNotEqual(process.returncode, 0)
+        self.continue_and_check(RECTANGLE, ranks=2, stages=2)
+
+    def test_usr1_drains_to_75(self):
+        for ranks, stages in ((None, 1), (2, 2), (3, 1)):
+            with self.subTest(ranks=ranks):
+                self.write("sweep.toml", RECTANGLE)
+                process = self.start_until(30, "--stages", stages, ranks=ranks)
+                process.send_signal(signal.SIGUSR1)
+                _, err = process.communicate(timeout=20)
+
+                self.assertEqual(process.returncode, program.RESUMABLE)
+                self.assertIn("continue with the same command", err)
+                self.continue_and_check(RECTANGLE, ranks, stages)
+                os.unlink("out.h5")
+
+    def test_drained_points_are_all_in_the_file(self):
+        self.write("sweep.toml", RECTANGLE)
+        process = self.start_until(30, ranks=2)
+        process.send_signal(signal.SIGUSR1)
+        _, err = process.communicate(timeout=20)
+
+        done = int(re.search(r"(\d+) of 600 points done", err).group(1))
+        self.assertEqual(self.committed().sum(), done)
+
+    def test_term_and_interrupt_alone_drain_to_75(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=number):
+                self.write("sweep.toml", RAGGED)
+                process = self.start_until(30)
+                process.send_signal(number)
+                process.communicate(timeout=20)
+
+                self.assertEqual(process.returncode, program.RESUMABLE)
+                self.continue_and_check(RAGGED, ranks=2)
+                os.unlink("out.h5")
+
+    def test_term_under_mpirun_leaves_a_file_that_continues(self):
+        self.write("sweep.toml", RECTANGLE)
+        process = self.start_until(30, ranks=2)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+        self.assertNotEqual(process.returncode, program.COMPLETE)
+        self.continue_and_check(RECTANGLE, ranks=2)
+
+    def test_max_time_ends_with_75_until_all_is_done(self):
+        self.write("sweep.toml", RECTANGLE)
+        codes, done, limit = [], [0], 0
+        while not codes or codes[-1] == program.RESUMABLE:
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", "--max-time", f"{limit}s", ranks=2)
+            codes.append(ended.returncode)
+            done.append(self.committed().sum())
+            if done[-1] == done[-2]:
+                limit += 1  # a slow machine had only just started
+
+        self.assertEqual(codes[0], program.RESUMABLE)
+        self.assertEqual(done[1], 0, "no time at all measures nothing")
+        self.assertEqual(done, sorted(done))
+        self.assertEqual(codes[-1], program.COMPLETE)
+        self.assert_equals_undisturbed(RECTANGLE)
+
+
+if __name__ == "__main__":
+    unittest.main()
