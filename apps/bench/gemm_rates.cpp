@@ -1,8 +1,7 @@
 #include "gemm_rates.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <unistd.h>
 
 #include <cblas.h>
 #include <fmt/format.h>
@@ -66,16 +65,16 @@ GemmRates GemmShape::rates(bool all_cores) {
   const int n = width_;
   GemmRates rates;
   rates.forward = rate(all_cores, [&](Operands& of) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows_, n, n, 1, of.input.data(), n, of.weight.data(), n, 0,
-                of.output.data(), n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows_, n, n, 1, of.input.data(), n, of.weight.data(),
+                n, 0, of.output.data(), n);
   });
   rates.backward = rate(all_cores, [&](Operands& of) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows_, n, n, 1, of.input.data(), n, of.weight.data(), n, 0,
-                of.output.data(), n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows_, n, n, 1, of.input.data(), n,
+                of.weight.data(), n, 0, of.output.data(), n);
   });
   rates.weight_gradient = rate(all_cores, [&](Operands& of) {
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, n, rows_, 1, of.input.data(), n, of.output.data(), n, 0,
-                of.gradient.data(), n);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, n, rows_, 1, of.input.data(), n, of.output.data(),
+                n, 0, of.gradient.data(), n);
   });
   return rates;
 }
@@ -95,8 +94,10 @@ void measure_gemm(const mpi::Communicator&, const Settings& settings, Table& tab
     const Rounds rounds(settings.repeats, [&] {
       const GemmRates one = shape.one_core();
       const GemmRates all = shape.all_cores();
-      return Round{{"one", one.sgemm()},          {"forward", all.forward},
-                   {"backward", all.backward},    {"weight gradient", all.weight_gradient},
+      return Round{{"one", one.sgemm()},
+                   {"forward", all.forward},
+                   {"backward", all.backward},
+                   {"weight gradient", all.weight_gradient},
                    {"both", all.sgemm()}};
     });
     const std::string what = fmt::format("{} rows, N = {}", rows, width);
@@ -106,7 +107,8 @@ void measure_gemm(const mpi::Communicator&, const Settings& settings, Table& tab
     table.add(what, "forward and backward, one core", giga("one"), "GF/s");
     table.add(what, fmt::format("forward, {} cores", settings.threads), giga("forward"), "GF/s");
     table.add(what, fmt::format("backward, {} cores", settings.threads), giga("backward"), "GF/s");
-    table.add(what, fmt::format("weight gradient, {} cores", settings.threads), giga("weight gradient"), "GF/s");
+    table.add(what, fmt::format("weight gradient, {} cores", settings.threads), giga("weight gradient"),
+              "GF/s");
     table.add(what, fmt::format("{} cores over one", settings.threads),
               rounds.of([](const Round& round) { return round.at("both") / round.at("one"); }), "1");
   }

@@ -16,8 +16,8 @@ struct GemmRates {
   double sgemm() const { return 2 / (1 / forward + 1 / backward); }
 };
 
-/// Plain cblas_sgemm on one shape. Operands rotate over more memory than the last cache holds, as the layers of a deep
-/// network do, so no product finds its weights in a cache.
+/// Plain cblas_sgemm on one shape. Operands rotate over more memory than the last cache holds, as the layers
+/// of a deep network do, so no product finds its weights in a cache.
 class GemmShape {
  public:
   GemmShape(int rows, int width);

@@ -1,11 +1,10 @@
 #include "launcher.hpp"
 
+#include <cstring>
+#include <filesystem>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstring>
-#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -37,14 +36,15 @@ struct Pipe {
   int ends[2] = {-1, -1};
 };
 
-pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& environment, const Pipe& pipe) {
+pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& environment,
+            const Pipe& pipe) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, pipe.ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addclose(&actions, pipe.ends[0]);
   pid_t child = 0;
-  const int failed =
-      posix_spawnp(&child, command[0].c_str(), &actions, nullptr, pointers(command).data(), pointers(environment).data());
+  const int failed = posix_spawnp(&child, command[0].c_str(), &actions, nullptr, pointers(command).data(),
+                                  pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) throw Error(fmt::format("{}: {}", command[0], std::strerror(failed)));
   return child;
@@ -77,12 +77,14 @@ std::string Launcher::output_of(const std::vector<std::string>& command) const {
   std::string text = read_all(pipe.ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw Error(fmt::format("{} failed", fmt::join(command, " ")));
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    throw Error(fmt::format("{} failed", fmt::join(command, " ")));
   return text;
 }
 
 std::string Launcher::output_of_ranks(int ranks, const std::vector<std::string>& command) const {
-  std::vector<std::string> whole{"mpirun", "-q", "-n", std::to_string(ranks), "--oversubscribe", "--bind-to", "none"};
+  std::vector<std::string> whole{"mpirun",          "-q",        "-n",  std::to_string(ranks),
+                                 "--oversubscribe", "--bind-to", "none"};
   if (geteuid() == 0) whole.emplace_back("--allow-run-as-root");  // a container
   whole.insert(whole.end(), command.begin(), command.end());
   return output_of(whole);

@@ -5,8 +5,8 @@
 
 namespace gradflow::bench {
 
-/// Starts other programs in the environment this one was started in: MPI leaves variables behind that would make a
-/// child believe it belongs to our job.
+/// Starts other programs in the environment this one was started in: MPI leaves variables behind that would
+/// make a child believe it belongs to our job.
 class Launcher {
  public:
   /// Remembers the environment. @pre before MPI is initialised

@@ -34,7 +34,9 @@ std::vector<Case> cases() {
 }
 
 /// Rows of the product a bundle is compared with: more than 512 make sgemm no faster.
-int reference_rows(const Workload& work, int bundle) { return std::min(512, padded_rows(work.batch) * bundle); }
+int reference_rows(const Workload& work, int bundle) {
+  return std::min(512, padded_rows(work.batch) * bundle);
+}
 
 std::string label(int bundle) { return bundle == 1 ? "one by one" : fmt::format("in bundles of {}", bundle); }
 

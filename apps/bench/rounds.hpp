@@ -17,8 +17,8 @@ struct Median {
   double highest = 0;
 };
 
-/// Rounds that each run every contender once, one after the other. A shared machine drifts from second to second, so
-/// ratios are taken within a round and their median over the rounds.
+/// Rounds that each run every contender once, one after the other. A shared machine drifts from second to
+/// second, so ratios are taken within a round and their median over the rounds.
 class Rounds {
  public:
   /// Calls `once` to warm up, then `repeats` times for the record. @pre repeats >= 1

@@ -20,7 +20,8 @@ struct Settings {
   Launcher launcher;
 };
 
-/// A row of the catalogue: one group of lines of the table. Runs inside Threads::run(), in a world of one rank.
+/// A row of the catalogue: one group of lines of the table. Runs inside Threads::run(), in a world of one
+/// rank.
 struct Section {
   std::string_view name;
   void (*measure)(const mpi::Communicator& world, const Settings& settings, Table& table);

@@ -49,7 +49,8 @@ void measure_store(const mpi::Communicator& world, const Settings& settings, Tab
     const Rounds rounds(settings.repeats, [&] {
       return Round{{"seconds", store_points(world, sweep, depth, settings.folder / "bench-store.h5")}};
     });
-    const double bytes = experiment::predicted_file_bytes(experiment::file_schema(sweep, experiment::Row(sweep)));
+    const double bytes =
+        experiment::predicted_file_bytes(experiment::file_schema(sweep, experiment::Row(sweep)));
     const std::string what = fmt::format("{} points of {} layers, {:.3g} MB", points, depth, bytes / 1e6);
     const auto per_second = [&](double amount) {
       return rounds.of([=](const Round& round) { return amount / round.at("seconds"); });

@@ -17,7 +17,8 @@ void Table::add(std::string what, std::string measured, Median value, std::strin
   fmt::print("  {:<44} {:<44} {:>9.4g} {:<8} {:>9.4g} {:>9.4g}  {}\n", what, measured, value.value, unit,
              value.lowest, value.highest, goal);
   std::fflush(stdout);
-  entries_.push_back({section_, std::move(what), std::move(measured), value, std::move(unit), std::move(goal)});
+  entries_.push_back(
+      {section_, std::move(what), std::move(measured), value, std::move(unit), std::move(goal)});
 }
 
 nlohmann::json Table::json() const {

@@ -25,7 +25,8 @@ nn::NetworkSpec network(const Workload& work, int point) {
 }
 
 /// What a sweep does with the results of a point, but for storing them.
-stats::PointTable tabulate(const stats::Selection& selection, const std::shared_ptr<const stats::Columns>& columns,
+stats::PointTable tabulate(const stats::Selection& selection,
+                           const std::shared_ptr<const stats::Columns>& columns,
                            const pipeline::PointResult& result) {
   stats::PointTable table(columns, 0, int(result.layers.size()));
   for (int i = 0; i < table.rows(); ++i) stats::fill(table, i, result.layers[std::size_t(i)], selection);
@@ -36,7 +37,8 @@ stats::PointTable tabulate(const stats::Selection& selection, const std::shared_
 
 std::string Workload::name() const {
   return fmt::format("N = {}, batch {}, depth {}, {}{}{}", width, batch, depth, activation,
-                     scheme == "gaussian" ? "" : ", " + scheme, points > 1 ? fmt::format(", {} points", points) : "");
+                     scheme == "gaussian" ? "" : ", " + scheme,
+                     points > 1 ? fmt::format(", {} points", points) : "");
 }
 
 std::vector<nn::Bundle> Workload::bundles_of(int bundle) const {
@@ -54,8 +56,7 @@ double Workload::executed_operations() const {
   const double n = width;
   const double rows = padded_rows(batch);
   const double product = 2 * n * n * rows;
-  const double gradient =
-      nn::uses_gram_matrices(width, width, batch) ? 2 * rows * (rows + 1) * n : product;
+  const double gradient = nn::uses_gram_matrices(width, width, batch) ? 2 * rows * (rows + 1) * n : product;
   return points * ((product + gradient) * depth + product * (depth - 1));
 }
 
@@ -67,7 +68,7 @@ pipeline::Observation observation_of(const std::string& preset, int depth) {
   return observation;
 }
 
-double run(const mpi::Communicator& world, const std::vector<nn::Bundle>& bundles) {
+double run(const mpi::Communicator& group, const std::vector<nn::Bundle>& bundles, int microbatches) {
   const stats::Selection selection = stats::of_preset("standard");
   const auto columns = std::make_shared<const stats::Columns>(stats::columns_of(selection));
   std::size_t next = 0;
@@ -77,16 +78,19 @@ double run(const mpi::Communicator& world, const std::vector<nn::Bundle>& bundle
     pipeline::Job job;
     job.bundle = bundles[next++];
     job.points.resize(job.bundle.size());
+    job.microbatches = microbatches;
     job.observation = observation_of("standard", job.bundle.front().depth());
     return job;
   };
   assignment.stop = [] { return false; };
   assignment.partition = experiment::cut;
-  assignment.done = [&](const pipeline::Job&, pipeline::BlockRange, std::vector<pipeline::PointResult> results) {
+  assignment.done = [&](const pipeline::Job&, pipeline::BlockRange,
+                        std::vector<pipeline::PointResult> results) {
     for (const pipeline::PointResult& result : results) tabulate(selection, columns, result);
   };
   assignment.breathe = [] {};
-  return seconds_of([&] { pipeline::execute<float>(world, pipeline::schedule("streamed_1f1b"), assignment); });
+  return seconds_of(
+      [&] { pipeline::execute<float>(group, pipeline::schedule("streamed_1f1b"), assignment); });
 }
 
 }  // namespace gradflow::bench

@@ -30,10 +30,12 @@ struct Workload {
   double executed_operations() const;
 };
 
-/// Every layer, with what this preset needs; "none": layers observed, nothing of them measured but gradient norms.
+/// Every layer, with what this preset needs; "none": layers observed, nothing of them measured but gradient
+/// norms.
 pipeline::Observation observation_of(const std::string& preset, int depth);
 
-/// Seconds to run the bundles through the executor at one rank, statistics of the standard preset included.
-double run(const mpi::Communicator& world, const std::vector<nn::Bundle>& bundles);
+/// Seconds to run the bundles through the executor, statistics of the standard preset included. All ranks of
+/// `group` are stages of one pipeline. @collective
+double run(const mpi::Communicator& group, const std::vector<nn::Bundle>& bundles, int microbatches = 1);
 
 }  // namespace gradflow::bench

@@ -1,9 +1,8 @@
 #include "blas_kernels.hpp"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <string>
+#include <unistd.h>
 
 #include "gradflow/core/blas.hpp"
 
@@ -13,7 +12,8 @@ namespace {
 /// The kernels a CPU of this instruction set should get; null if OpenBLAS knows better than we do.
 const char* kernels_for_this_cpu() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq")) {
     return "SkylakeX";
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
@@ -21,7 +21,9 @@ const char* kernels_for_this_cpu() {
   return nullptr;
 }
 
-bool is_fallback(const std::string& core) { return core == "Prescott" || core == "Core2" || core == "Generic"; }
+bool is_fallback(const std::string& core) {
+  return core == "Prescott" || core == "Core2" || core == "Generic";
+}
 
 }  // namespace
 

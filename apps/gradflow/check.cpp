@@ -1,8 +1,8 @@
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
+#include <unistd.h>
+
+#include <fmt/format.h>
 
 #include "commands.hpp"
 #include "gradflow/core/parallel.hpp"
@@ -14,7 +14,8 @@
 namespace gradflow::apps {
 namespace {
 
-/// Orthogonal linear layers keep every norm: an answer known without theory, through every floor of the program.
+/// Orthogonal linear layers keep every norm: an answer known without theory, through every floor of the
+/// program.
 constexpr const char* known_sweep = R"(
 title = "gradflow check"
 seed = 1
@@ -40,10 +41,10 @@ double largest_drift(const store::ResultFile& file) {
   return drift;
 }
 
-void print_machine(const mpi::Communicator& world) {
+void print_machine(int ranks, int ranks_here) {
   for (const auto& [name, version] : experiment::versions()) fmt::print("  {:<18} {}\n", name, version);
   fmt::print("  {:<18} {}\n", "numerics", experiment::numerics_identity().text());
-  fmt::print("  {:<18} {} ranks, {} on this host\n", "MPI", world.size(), world.ranks_on_this_host());
+  fmt::print("  {:<18} {} ranks, {} on this host\n", "MPI", ranks, ranks_here);
 }
 
 /// What each rank may use, one line per rank. @collective
@@ -57,7 +58,8 @@ void print_binding(const mpi::Communicator& world) {
 
 double measured_drift(const mpi::Communicator& world, const std::filesystem::path& file) {
   const sweep::Sweep sweep = sweep::Sweep::parse(known_sweep, "(built in)", experiment::sweep_schema());
-  const experiment::Request request{.stages = std::min(world.size(), 24), .microbatches = {}, .threads = {}};
+  experiment::Request request;
+  request.stages = std::min(world.size(), 24);
   const experiment::Plan plan = experiment::make_plan(sweep, request, world.size(), threads_per_rank(world));
   experiment::RunOptions options;
   options.output = file;
@@ -66,7 +68,8 @@ double measured_drift(const mpi::Communicator& world, const std::filesystem::pat
 }
 
 int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
-  if (world.rank() == 0) print_machine(world);
+  const int ranks_here = world.ranks_on_this_host();
+  if (world.rank() == 0) print_machine(world.size(), ranks_here);
   print_binding(world);
 
   const std::filesystem::path file =
@@ -77,8 +80,8 @@ int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
     std::filesystem::remove(file);
     std::filesystem::remove(file.string() + ".lock");
     fmt::print("  {:<18} {} ranks wrote and read {}\n", "parallel HDF5", world.size(), folder.string());
-    fmt::print("  {:<18} orthogonal linear layers keep norms to {:.1e} (allowed {:.0e}): {}\n", "known answer", drift,
-               rounding, drift < rounding ? "right" : "WRONG");
+    fmt::print("  {:<18} orthogonal linear layers keep norms to {:.1e} (allowed {:.0e}): {}\n",
+               "known answer", drift, rounding, drift < rounding ? "right" : "WRONG");
   }
   return drift < rounding ? Exit::complete : Exit::failed;
 }
@@ -88,7 +91,8 @@ int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
 void add_check(CLI::App& program, Chosen& chosen) {
   const auto folder = std::make_shared<std::string>(".");
   CLI::App* command = program.add_subcommand(
-      "check", "Tries this machine: MPI, parallel HDF5 in a folder, BLAS build, threads and binding, a known answer.");
+      "check",
+      "Tries this machine: MPI, parallel HDF5 in a folder, BLAS build, threads and binding, a known answer.");
   command->add_option("DIR", *folder, "folder to write a small file in")->capture_default_str();
   command->callback([folder, &chosen] {
     chosen.command = [folder](const mpi::Communicator& world) { return check(world, *folder); };

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "gradflow/experiment/plan.hpp"
 #include "gradflow/mpi/communicator.hpp"
@@ -38,6 +38,7 @@ struct SweepOptions {
   std::string stages = "auto";
   std::string microbatches = "auto";
   std::string threads = "auto";
+  std::string bundle = "auto";
   std::string schedule = "streamed_1f1b";
 
   void add_to(CLI::App& command);

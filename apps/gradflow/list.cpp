@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <array>
+
+#include <fmt/format.h>
 
 #include "commands.hpp"
 #include "gradflow/core/catalogue.hpp"
@@ -23,7 +23,8 @@ void print_rows(const Table& table) {
 void print_activations() {
   for (const nn::ActivationRow& row : nn::activations()) {
     const std::string parameter =
-        row.parameter.empty() ? "" : fmt::format(" (parameter {} = {})", row.parameter, row.default_parameter);
+        row.parameter.empty() ? ""
+                              : fmt::format(" (parameter {} = {})", row.parameter, row.default_parameter);
     fmt::print("  {:<28} {}{}\n", row.name, row.doc, parameter);
   }
 }
@@ -79,7 +80,8 @@ int list(const std::string& name) {
 
 void add_list(CLI::App& program, Chosen& chosen) {
   const auto name = std::make_shared<std::string>();
-  CLI::App* command = program.add_subcommand("list", "Every name a sweep file may use, with one line of meaning each.");
+  CLI::App* command =
+      program.add_subcommand("list", "Every name a sweep file may use, with one line of meaning each.");
   command->add_option("CATALOGUE", *name, names_of(std::span<const Listing>(listings)));
   command->callback([name, &chosen] {
     chosen.command = [name](const mpi::Communicator& world) { return world.rank() == 0 ? list(*name) : 0; };

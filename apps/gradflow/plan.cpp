@@ -21,6 +21,7 @@ struct Forecast {
   std::uint64_t points = 0;
   int least_depth = 0;
   experiment::Plan plan;
+  int stacked = 1;  ///< points like the first that share a bundle
   std::uint64_t bytes_per_rank = 0;
   double file_bytes = 0;
   std::size_t statistics = 0;
@@ -36,6 +37,7 @@ Forecast forecast(const sweep::Sweep& sweep, const experiment::Plan& plan) {
   return {.points = sweep.size(),
           .least_depth = experiment::network_of(experiment::shallowest_point(sweep)).depth(),
           .plan = plan,
+          .stacked = experiment::bundled_points(plan, network),
           .bytes_per_rank = experiment::predicted_bytes(network, plan, real, row.layers(network.depth())),
           .file_bytes = experiment::predicted_file_bytes(schema),
           .statistics = schema.columns.size(),
@@ -54,8 +56,8 @@ void print(const sweep::Sweep& sweep, const Forecast& forecast) {
   fmt::print("  ranks         {} = {} pipelines of {} stages{}\n", plan.layout.ranks,
              plan.layout.full_groups(), plan.layout.stages,
              plan.layout.leftover() ? fmt::format(" and one of {}", plan.layout.leftover()) : "");
-  fmt::print("  schedule      {}, {} microbatches per point, {} threads per rank\n", plan.schedule->name,
-             plan.microbatches, plan.threads);
+  fmt::print("  schedule      {}, {} microbatches per point, up to {} points stacked, {} threads per rank\n",
+             plan.schedule->name, plan.microbatches, forecast.stacked, plan.threads);
   fmt::print("  statistics    {} variables per point\n", forecast.statistics);
   fmt::print("  memory        about {} per rank (first point)\n",
              readable_bytes(double(forecast.bytes_per_rank)));
@@ -72,6 +74,7 @@ void print_json(const sweep::Sweep& sweep, const Forecast& forecast) {
                                     {"groups", plan.layout.groups()},
                                     {"stages", plan.layout.stages},
                                     {"threads", plan.threads},
+                                    {"stacked", forecast.stacked},
                                     {"microbatches", plan.microbatches},
                                     {"schedule", plan.schedule->name},
                                     {"bytes_per_rank", forecast.bytes_per_rank},
@@ -83,10 +86,11 @@ void print_json(const sweep::Sweep& sweep, const Forecast& forecast) {
 
 int plan(const mpi::Communicator& world, const PlanArguments& arguments) {
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
+  const int threads = threads_per_rank(world);
   if (world.rank() != 0) return Exit::complete;
   const int ranks = arguments.ranks > 0 ? arguments.ranks : world.size();
-  const Forecast result = forecast(
-      sweep, experiment::make_plan(sweep, arguments.sweep.request(), ranks, threads_per_rank(world)));
+  const Forecast result =
+      forecast(sweep, experiment::make_plan(sweep, arguments.sweep.request(), ranks, threads));
   arguments.json ? print_json(sweep, result) : print(sweep, result);
   return Exit::complete;
 }

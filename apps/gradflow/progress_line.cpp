@@ -1,7 +1,8 @@
 #include "progress_line.hpp"
 
-#include <fmt/core.h>
 #include <unistd.h>
+
+#include <fmt/core.h>
 
 #include "commands.hpp"
 
@@ -29,8 +30,9 @@ void ProgressLine::show(std::uint64_t finished, std::uint64_t points) {
   last_ = now;
 
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const std::string text = fmt::format("{} / {} points ({:.1f} %){}", finished, points, 100.0 * double(finished) / double(points),
-                                       rate_and_rest(finished - *first_finished_, points - finished, seconds));
+  const std::string text =
+      fmt::format("{} / {} points ({:.1f} %){}", finished, points, 100.0 * double(finished) / double(points),
+                  rate_and_rest(finished - *first_finished_, points - finished, seconds));
   if (terminal_) {
     fmt::print(stderr, "\r\033[K{}", text);
   } else {

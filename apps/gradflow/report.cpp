@@ -1,8 +1,8 @@
-#include <fmt/format.h>
-
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+
+#include <fmt/format.h>
 
 #include "commands.hpp"
 #include "gradflow/report/page.hpp"
@@ -35,7 +35,8 @@ int report(const mpi::Communicator& world, const ReportArguments& arguments) {
     throw UserError("report: no output; expected -o REPORT.html or --figure FIGURE.svg");
   }
   const store::ResultFile file = store::ResultFile::open(arguments.file);
-  if (!arguments.page.empty()) write_to(arguments.page, [&](std::ostream& out) { report::write_html(file, out); });
+  if (!arguments.page.empty())
+    write_to(arguments.page, [&](std::ostream& out) { report::write_html(file, out); });
   if (!arguments.figure.empty()) {
     write_to(arguments.figure, [&](std::ostream& out) { report::write_profile_svg(file, out); });
   }
@@ -47,7 +48,8 @@ int report(const mpi::Communicator& world, const ReportArguments& arguments) {
 void add_report(CLI::App& program, Chosen& chosen) {
   const auto arguments = std::make_shared<ReportArguments>();
   CLI::App* command = program.add_subcommand(
-      "report", "Pictures and verdicts of a result file in one self-contained page, theory beside measurement.");
+      "report",
+      "Pictures and verdicts of a result file in one self-contained page, theory beside measurement.");
   command->add_option("FILE.h5", arguments->file, "the result file")->required();
   command->add_option("-o,--output", arguments->page, "the page to write")->type_name("REPORT.html");
   command->add_option("--figure", arguments->figure, "only the main picture")->type_name("FIGURE.svg");

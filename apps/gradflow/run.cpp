@@ -1,6 +1,8 @@
 #include "gradflow/experiment/run.hpp"
 
 #include <chrono>
+#include <cstdlib>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -31,11 +33,25 @@ std::function<bool()> stop_rule(const std::optional<std::string>& max_time, Cloc
   };
 }
 
-void print_plan(const experiment::Plan& plan, std::uint64_t points) {
-  fmt::print(stderr, "{} points on {} {} of {} {}, {} threads each, {}\n", points, plan.layout.groups(),
-             plan.layout.groups() == 1 ? "pipeline" : "pipelines", plan.layout.stages,
-             plan.layout.stages == 1 ? "stage" : "stages", plan.threads, plan.schedule->name);
+/// mpirun binds each of one or two ranks to a single core unless told otherwise.
+std::string note_on_binding(int ranks_here) {
+  const int share = int(std::thread::hardware_concurrency()) / ranks_here;
+  if (usable_threads() >= share) return "";
+  return fmt::format(
+      "note: rank 0 is bound to {} CPUs though its share is {}; mpirun --bind-to none, or --map-by slot:PE=T "
+      "--bind-to core, gives it more\n",
+      usable_threads(), share);
+}
+
+void print_plan(const experiment::Plan& plan, std::uint64_t points, int ranks_here) {
+  const pipeline::Layout& layout = plan.layout;
+  fmt::print(stderr, "{} points on {} {} of {} {}{}, {} threads each, {}\n", points, layout.full_groups(),
+             layout.full_groups() == 1 ? "pipeline" : "pipelines", layout.stages,
+             layout.stages == 1 ? "stage" : "stages",
+             layout.leftover() ? fmt::format(" and one of {}", layout.leftover()) : "", plan.threads,
+             plan.schedule->name);
   for (const std::string& note : plan.notes) fmt::print(stderr, "note: {}\n", note);
+  fmt::print(stderr, "{}", note_on_binding(ranks_here));
 }
 
 int report_outcome(const experiment::Outcome& outcome, const std::string& output, bool speak) {

@@ -26,7 +26,8 @@ int show(const mpi::Communicator& world, const ShowArguments& arguments) {
 void add_show(CLI::App& program, Chosen& chosen) {
   const auto arguments = std::make_shared<ShowArguments>();
   CLI::App* command = program.add_subcommand(
-      "show", "Tables of a result file in the terminal: one line per configuration, or one point layer by layer.");
+      "show",
+      "Tables of a result file in the terminal: one line per configuration, or one point layer by layer.");
   command->add_option("FILE.h5", arguments->file, "the result file")->required();
   command->add_option("--point", arguments->point, "this point, layer by layer")->type_name("K");
   command->add_flag("--json", arguments->json, "for programs");

@@ -1,9 +1,9 @@
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cmath>
 #include <regex>
 #include <thread>
+
+#include <fmt/format.h>
 
 #include "commands.hpp"
 #include "gradflow/core/parallel.hpp"
@@ -32,15 +32,20 @@ void SweepOptions::add_to(CLI::App& command) {
       ->allow_extra_args(false);
   command.add_option("--stages", stages, "ranks one network is split over (pipeline stages), or auto")
       ->type_name("S|auto");
-  command.add_option("--microbatches", microbatches, "pieces a batch is cut into, or auto")->type_name("M|auto");
+  command.add_option("--microbatches", microbatches, "pieces a batch is cut into, or auto")
+      ->type_name("M|auto");
   command.add_option("--threads", threads, "threads of each rank, or auto")->type_name("T|auto");
-  command.add_option("--schedule", schedule, "order of the passes: gradflow list schedules")->type_name("NAME");
+  command.add_option("--bundle", bundle, "points that share weights and are stacked at the most, or auto")
+      ->type_name("B|auto");
+  command.add_option("--schedule", schedule, "order of the passes: gradflow list schedules")
+      ->type_name("NAME");
 }
 
 experiment::Request SweepOptions::request() const {
   return {.stages = count_or_auto("--stages", stages),
           .microbatches = count_or_auto("--microbatches", microbatches),
           .threads = count_or_auto("--threads", threads),
+          .bundle = count_or_auto("--bundle", bundle),
           .schedule = schedule};
 }
 
@@ -66,16 +71,21 @@ double seconds_of(const std::string& duration) {
   static const std::regex form("(?:(\\d+)h)?(?:(\\d+)m)?(?:(\\d+)s)?");
   std::smatch parts;
   if (duration.empty() || !std::regex_match(duration, parts, form)) {
-    throw UserError(fmt::format("--max-time: read \"{}\"; expected hours, minutes and seconds: 3h50m, 90m, 45s", duration));
+    throw UserError(fmt::format(
+        "--max-time: read \"{}\"; expected hours, minutes and seconds: 3h50m, 90m, 45s", duration));
   }
-  const auto part = [&](int i) { return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0; };
+  const auto part = [&](int i) {
+    return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0;
+  };
   return 3600 * part(1) + 60 * part(2) + part(3);
 }
 
 std::string readable_seconds(double seconds) {
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  if (seconds < 3600) return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
-  return fmt::format("{:.0f} h {:.0f} min", std::floor(seconds / 3600), std::floor(std::fmod(seconds, 3600) / 60));
+  if (seconds < 3600)
+    return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));
+  return fmt::format("{:.0f} h {:.0f} min", std::floor(seconds / 3600),
+                     std::floor(std::fmod(seconds, 3600) / 60));
 }
 
 std::string readable_bytes(double bytes) {
@@ -87,7 +97,8 @@ std::string readable_bytes(double bytes) {
 }
 
 int threads_per_rank(const mpi::Communicator& world) {
-  return std::max(1, std::min(usable_threads(), int(std::thread::hardware_concurrency()) / world.ranks_on_this_host()));
+  return std::max(
+      1, std::min(usable_threads(), int(std::thread::hardware_concurrency()) / world.ranks_on_this_host()));
 }
 
 }  // namespace gradflow::apps

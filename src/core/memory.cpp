@@ -1,8 +1,7 @@
 #include "gradflow/core/memory.hpp"
 
-#include <malloc.h>
-
 #include <limits>
+#include <malloc.h>
 
 namespace gradflow {
 

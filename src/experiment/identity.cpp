@@ -1,14 +1,14 @@
 #include "gradflow/experiment/identity.hpp"
 
+#include <cfenv>
+#include <limits>
+
 #include <H5public.h>
 #include <fmt/core.h>
 #include <hwy/targets.h>
 #include <mpi.h>
 #include <sleef.h>
 #include <tbb/version.h>
-
-#include <cfenv>
-#include <limits>
 
 #include "gradflow/core/blas.hpp"
 
@@ -19,7 +19,8 @@ namespace {
 #error "the build names the version and the commit"
 #endif
 
-/// Whether subnormal results and operands are kept. Tried, not asked: the answer then holds on every architecture.
+/// Whether subnormal results and operands are kept. Tried, not asked: the answer then holds on every
+/// architecture.
 bool keeps_subnormals() {
   volatile double smallest = std::numeric_limits<double>::min();
   const volatile double half = smallest / 2;
@@ -77,7 +78,8 @@ std::vector<std::pair<std::string, std::string>> versions() {
           {"hdf5_version", hdf5_version()},
           {"openblas_version", blas_identity().version},
           {"tbb_version", fmt::format("{}.{}", TBB_VERSION_MAJOR, TBB_VERSION_MINOR)},
-          {"sleef_version", fmt::format("{}.{}.{}", SLEEF_VERSION_MAJOR, SLEEF_VERSION_MINOR, SLEEF_VERSION_PATCHLEVEL)},
+          {"sleef_version",
+           fmt::format("{}.{}.{}", SLEEF_VERSION_MAJOR, SLEEF_VERSION_MINOR, SLEEF_VERSION_PATCHLEVEL)},
           {"fmt_version", fmt::format("{}", FMT_VERSION)}};
 }
 

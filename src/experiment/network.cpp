@@ -15,12 +15,14 @@ bool given(const sweep::SweepPoint& point, std::string_view key) {
 nn::Widths widths_of(const sweep::SweepPoint& point) {
   if (point.has("network.widths")) {
     for (const char* other : {"network.depth", "network.width"}) {
-      if (point.has(other)) throw point.error(other, "given beside network.widths; write either depth and width, or widths");
+      if (point.has(other))
+        throw point.error(other, "given beside network.widths; write either depth and width, or widths");
     }
     const std::vector<std::int64_t>& list = point.integers("network.widths");
     if (list.size() < 2) {
-      throw point.error("network.widths", "has " + std::to_string(list.size()) +
-                                              " entries; expected the input's width and one per layer, at least 2");
+      throw point.error("network.widths",
+                        "has " + std::to_string(list.size()) +
+                            " entries; expected the input's width and one per layer, at least 2");
     }
     return nn::Widths::listed(std::vector<int>(list.begin(), list.end()));
   }
@@ -41,8 +43,8 @@ nn::Initialisation initialisation_of(const sweep::SweepPoint& point) {
     return given(point, key) ? std::optional<double>(point.real(key)) : std::nullopt;
   };
   try {
-    return nn::Initialisation::make(point.name("init.scheme").name, number("init.sigma_w"), number("init.sigma_b"),
-                                    number("init.gain"));
+    return nn::Initialisation::make(point.name("init.scheme").name, number("init.sigma_w"),
+                                    number("init.sigma_b"), number("init.gain"));
   } catch (const UserError& error) {
     throw point.error("init.scheme", error.what());
   }
@@ -56,15 +58,16 @@ std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
 }
 
 bool names_something(const sweep::Axis& axis) {
-  constexpr std::array structural{"network.block",         "network.widths", "network.activation",
-                                  "network.normalization", "init.scheme",    "backward.source",
-                                  "data.source"};
+  constexpr std::array structural{
+      "network.block", "network.widths",  "network.activation", "network.normalization",
+      "init.scheme",   "backward.source", "data.source"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(structural, column.key) != structural.end();
   });
 }
 
-/// Calls visit with one point for every combination of values of the chosen axes, the first value on the others.
+/// Calls visit with one point for every combination of values of the chosen axes, the first value on the
+/// others.
 void for_each_combination(const sweep::Sweep& sweep, const std::function<bool(const sweep::Axis&)>& chosen,
                           const std::function<void(const sweep::SweepPoint&)>& visit) {
   const std::vector<std::uint64_t> strides = strides_of(sweep);

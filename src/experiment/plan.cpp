@@ -19,6 +19,12 @@ namespace {
 constexpr double operations_per_element = 1500;
 constexpr double operations_per_weight = 200;
 
+/// Rows of a product beyond which it gets no faster, bytes of signals a stack may keep, and points in one
+/// bundle.
+constexpr int efficient_rows = 1024;
+constexpr double most_stacked_bytes = 1 << 30;
+constexpr int most_stacked = 64;
+
 int auto_stages(const sweep::Sweep& sweep, int ranks, int shallowest) {
   if (sweep.size() >= std::uint64_t(ranks)) return 1;
   return std::clamp(ranks / int(sweep.size()), 1, shallowest);
@@ -28,6 +34,20 @@ int auto_microbatches(const sweep::Sweep& sweep, const pipeline::Layout& layout)
   const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
   const bool stream_fills_the_pipeline = points_per_group >= 4 * std::uint64_t(layout.stages);
   return layout.stages == 1 || stream_fills_the_pipeline ? 1 : 2 * layout.stages;
+}
+
+/// Stacked points wait for each other, so a pipeline must still see several bundles per stage.
+int auto_bundle(const sweep::Sweep& sweep, const pipeline::Layout& layout) {
+  if (layout.stages == 1) return most_stacked;
+  const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
+  const std::uint64_t per_stage = points_per_group / (8 * std::uint64_t(layout.stages));
+  return int(std::clamp<std::uint64_t>(per_stage, 1, most_stacked));
+}
+
+double widest_signal(const nn::Widths& widths) {
+  int widest = widths[0];
+  for (int layer = 1; layer <= widths.depth(); ++layer) widest = std::max(widest, widths[layer]);
+  return widest;
 }
 
 void require_depth(const sweep::Sweep& sweep, int stages) {
@@ -73,6 +93,7 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
   plan.layout = pipeline::Layout::of(ranks, stages);
   plan.threads = request.threads.value_or(threads_here);
   plan.microbatches = request.microbatches.value_or(auto_microbatches(sweep, plan.layout));
+  plan.most_bundled = request.bundle.value_or(auto_bundle(sweep, plan.layout));
   plan.schedule = &pipeline::schedule(request.schedule);
   if (request.microbatches) note_cut_microbatches(sweep, plan);
   if (plan.threads > threads_here) {
@@ -80,6 +101,14 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
                                      plan.threads, threads_here));
   }
   return plan;
+}
+
+int bundled_points(const Plan& plan, const nn::NetworkSpec& network) {
+  const double rows = padded_rows(network.batch);
+  const double bytes =
+      2 * sizeof(double) * rows * widest_signal(network.widths) * network.depth() / plan.layout.stages;
+  const double points = std::min(efficient_rows / rows, most_stacked_bytes / bytes);
+  return std::clamp(int(points), 1, plan.most_bundled);
 }
 
 int microbatches_of(const Plan& plan, const nn::Bundle& bundle) {
@@ -109,7 +138,7 @@ std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, 
   const pipeline::BlockRange blocks = cut(bundle, plan.layout.stages).blocks_of(0);
   const int microbatches = microbatches_of(plan, bundle);
   const double points_in_flight = std::max(1.0, double(plan.layout.stages) / microbatches);
-  const double rows = padded_rows(network.batch);
+  const double rows = double(padded_rows(network.batch)) * bundled_points(plan, network);
   double bytes = 0;
   for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
     const double in = bytes_of_real == 4 ? padded_width<float>(network.widths.fan_in(layer))

@@ -41,7 +41,8 @@ constexpr const char* stability_meaning = "0 none, 1 attracting, 2 repelling, 3 
 
 constexpr std::array point_columns{
     PointColumn{"theory_chi1", "factor of E (dE/dz)^2 per layer at the fixed point",
-                "chi1 = sigma_w^2 E phi'(sqrt(q*) x)^2", [](const Prediction& p) { return p.asymptotics.chi1; }},
+                "chi1 = sigma_w^2 E phi'(sqrt(q*) x)^2",
+                [](const Prediction& p) { return p.asymptotics.chi1; }},
     PointColumn{"theory_depth_scale", "layers over which E (dE/dz)^2 changes by e", "1 / |ln chi1|",
                 [](const Prediction& p) { return p.asymptotics.depth_scale.gradient; }},
     PointColumn{"theory_depth_scale_corr", "layers over which a difference of correlation shrinks by e",
@@ -52,15 +53,16 @@ constexpr std::array point_columns{
                 [](const Prediction& p) { return p.asymptotics.fixed_point.q; }},
     PointColumn{"theory_fixed_point_stability", "what the variance does near q*", stability_meaning,
                 [](const Prediction& p) { return double(p.asymptotics.fixed_point.stability); }},
-    PointColumn{"theory_critical_sigma_w", "sigma_w at which chi1 = 1, for this sigma_b", "chi1(sigma_w, sigma_b) = 1",
-                [](const Prediction& p) { return p.critical.sigma_w; }},
+    PointColumn{"theory_critical_sigma_w", "sigma_w at which chi1 = 1, for this sigma_b",
+                "chi1(sigma_w, sigma_b) = 1", [](const Prediction& p) { return p.critical.sigma_w; }},
     PointColumn{"theory_critical_stability", "what the variance does near the critical q*", stability_meaning,
                 [](const Prediction& p) { return double(p.critical.stability); }},
 };
 
 theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   const nn::Widths& widths = network.widths;
-  theory::DenseNetwork dense{.activation = network.activation, .sigma_w = {}, .sigma_b = {}, .widths = {widths[0]}};
+  theory::DenseNetwork dense{
+      .activation = network.activation, .sigma_w = {}, .sigma_b = {}, .widths = {widths[0]}};
   for (int layer = 1; layer <= widths.depth(); ++layer) {
     dense.sigma_w.push_back(network.init.effective_sigma_w(widths.fan_in(layer), widths.fan_out(layer)));
     dense.sigma_b.push_back(network.init.effective_sigma_b(widths.fan_in(layer)));
@@ -87,8 +89,9 @@ bool theory_covers(const nn::NetworkSpec& network) {
 /// Whether two networks have the same prediction: theory knows neither seed nor batch.
 bool predicted_alike(const nn::NetworkSpec& a, const nn::NetworkSpec& b) {
   return a.block == b.block && a.widths == b.widths && a.activation == b.activation &&
-         a.init.scheme == b.init.scheme && a.init.sigma_w == b.init.sigma_w && a.init.sigma_b == b.init.sigma_b &&
-         a.init.gain == b.init.gain && a.data == b.data && a.backward.loss == b.backward.loss;
+         a.init.scheme == b.init.scheme && a.init.sigma_w == b.init.sigma_w &&
+         a.init.sigma_b == b.init.sigma_b && a.init.gain == b.init.gain && a.data == b.data &&
+         a.backward.loss == b.backward.loss;
 }
 
 }  // namespace
@@ -103,7 +106,8 @@ Prediction predict(const nn::NetworkSpec& network) {
   if (all_equal(dense.sigma_w) && all_equal(dense.sigma_b)) {
     prediction.asymptotics = theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0]);
   }
-  if (all_equal(dense.sigma_b)) prediction.critical = theory::critical_sigma_w(dense.activation, dense.sigma_b[0]);
+  if (all_equal(dense.sigma_b))
+    prediction.critical = theory::critical_sigma_w(dense.activation, dense.sigma_b[0]);
   return prediction;
 }
 
@@ -122,17 +126,25 @@ const Prediction& Predictions::of(const nn::NetworkSpec& network) {
 stats::Columns prediction_columns() {
   stats::Columns columns;
   for (const LayerColumn& column : layer_columns) {
-    columns.push_back({.name = column.name, .long_name = column.long_name, .units = "1", .formula = column.formula,
+    columns.push_back({.name = column.name,
+                       .long_name = column.long_name,
+                       .units = "1",
+                       .formula = column.formula,
                        .extra_dimension = ""});
   }
   for (const PointColumn& column : point_columns) {
-    columns.push_back({.name = column.name, .long_name = column.long_name, .units = "1", .formula = column.formula,
-                       .per_layer = false, .extra_dimension = ""});
+    columns.push_back({.name = column.name,
+                       .long_name = column.long_name,
+                       .units = "1",
+                       .formula = column.formula,
+                       .per_layer = false,
+                       .extra_dimension = ""});
   }
   return columns;
 }
 
-void fill(stats::PointTable& table, int first_column, const std::vector<int>& layers, const Prediction& prediction) {
+void fill(stats::PointTable& table, int first_column, const std::vector<int>& layers,
+          const Prediction& prediction) {
   for (const LayerColumn& column : layer_columns) {
     for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {
       table.at(first_column, row)[0] = column.value(prediction, std::size_t(layers[std::size_t(row)] - 1));

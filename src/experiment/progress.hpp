@@ -23,7 +23,8 @@ class ProgressReports {
   /// Call it often. @param finished  points of this rank's group finished by this launch
   void update(std::uint64_t finished);
 
-  /// The last word of this group; rank 0 stays until it has heard that of every group. @collective over `world`
+  /// The last word of this group; rank 0 stays until it has heard that of every group. @collective over
+  /// `world`
   void close(std::uint64_t finished);
 
  private:
@@ -41,8 +42,8 @@ class ProgressReports {
   std::uint64_t already_;
   std::uint64_t points_;
   Show show_;
-  bool reports_;                    ///< this rank is the first of its group
-  std::vector<Report> of_group_;    ///< rank 0 only
+  bool reports_;                  ///< this rank is the first of its group
+  std::vector<Report> of_group_;  ///< rank 0 only
   std::optional<mpi::PendingSend> pending_;
   std::uint64_t sent_ = 0;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();

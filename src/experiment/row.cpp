@@ -54,7 +54,8 @@ void Row::fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& n
   for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {
     const int layer = layers[std::size_t(row)];
     const int fan_in = network.widths.fan_in(layer);
-    table.at(first_of_initialisation_, row)[0] = network.init.effective_sigma_w(fan_in, network.widths.fan_out(layer));
+    table.at(first_of_initialisation_, row)[0] =
+        network.init.effective_sigma_w(fan_in, network.widths.fan_out(layer));
     table.at(first_of_initialisation_ + 1, row)[0] = network.init.effective_sigma_b(fan_in);
   }
 }

@@ -12,6 +12,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "bundle_queue.hpp"
 #include "gradflow/core/hash.hpp"
 #include "gradflow/experiment/file_schema.hpp"
 #include "gradflow/experiment/identity.hpp"
@@ -119,33 +120,6 @@ pipeline::Share share_of(const sweep::Sweep& sweep, const pipeline::Layout& layo
                             [&](pipeline::PointBlock block) { return cost_of(sweep, block); });
 }
 
-/// The group's unfinished points of one precision, in ascending order, found one at a time.
-class PointQueue {
- public:
-  PointQueue(const sweep::Sweep& sweep, const pipeline::Share& share, const std::vector<bool>& unfinished,
-             Precision precision)
-      : sweep_(sweep), share_(share), unfinished_(unfinished), precision_(precision) {}
-
-  std::optional<sweep::SweepPoint> next() {
-    for (; block_ < share_.blocks(); ++block_, within_ = 0) {
-      const pipeline::PointBlock block = share_.block(block_);
-      while (within_ < block.size()) {
-        const auto k = std::uint64_t(block.first + within_++);
-        if (unfinished_[k] && precision_of(sweep_.point(k)) == precision_) return sweep_.point(k);
-      }
-    }
-    return {};
-  }
-
- private:
-  const sweep::Sweep& sweep_;
-  const pipeline::Share& share_;
-  const std::vector<bool>& unfinished_;
-  Precision precision_;
-  std::int64_t block_ = 0;
-  std::int64_t within_ = 0;
-};
-
 /// One group's part of the sweep: points in, rows out.
 class GroupRun {
  public:
@@ -164,7 +138,7 @@ class GroupRun {
   /// Measures the points of one precision. @collective over the group
   template <class Real>
   void measure(Precision precision) {
-    PointQueue queue(sweep_, share_, store_.unfinished(), precision);
+    BundleQueue queue(sweep_, plan_, share_, store_.unfinished(), precision);
     pipeline::Assignment<Real> assignment;
     assignment.next = [&] { return next_job(queue); };
     assignment.stop = stop_;
@@ -176,12 +150,12 @@ class GroupRun {
   }
 
  private:
-  std::optional<pipeline::Job> next_job(PointQueue& queue) {
-    const std::optional<sweep::SweepPoint> point = queue.next();
-    if (!point) return {};
+  std::optional<pipeline::Job> next_job(BundleQueue& queue) {
+    std::optional<PointBundle> next = queue.next();
+    if (!next) return {};
     pipeline::Job job;
-    job.bundle = {network_of(*point)};
-    job.points = {point->index()};
+    job.bundle = std::move(next->networks);
+    job.points = std::move(next->points);
     job.microbatches = microbatches_of(plan_, job.bundle);
     job.observation = {row_.layers(job.bundle.front().depth()), row_.needs()};
     return job;

@@ -49,8 +49,9 @@ std::string complain_of_activation(const Value& value) {
     const nn::ActivationRow& row = find(nn::activations(), "activation", given.name);
     for (const auto& [parameter, number] : given.parameters) {
       if (parameter == row.parameter) continue;
-      throw UserError(fmt::format("activation \"{}\" has no parameter \"{}\"; {}", given.name, parameter,
-                                  row.parameter.empty() ? "it has none" : fmt::format("it has: {}", row.parameter)));
+      throw UserError(
+          fmt::format("activation \"{}\" has no parameter \"{}\"; {}", given.name, parameter,
+                      row.parameter.empty() ? "it has none" : fmt::format("it has: {}", row.parameter)));
     }
     nn::Activation::named(given.name, given.parameters.empty()
                                           ? std::optional<double>()
@@ -67,10 +68,18 @@ std::vector<Key> network_keys() {
       {"network.block", Type::name, named("dense"), "what one layer is: gradflow list blocks",
        one_of("block", nn::blocks())},
       {"network.depth", Type::integer, {}, "weight matrices", sweep::between(1, most_layers)},
-      {"network.width", Type::integer, {}, "units of every layer, the input too", sweep::between(1, most_units)},
-      {"network.widths", Type::integers, {}, "units of the input and of each layer, instead of depth and width",
+      {"network.width",
+       Type::integer,
+       {},
+       "units of every layer, the input too",
        sweep::between(1, most_units)},
-      {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations", complain_of_activation},
+      {"network.widths",
+       Type::integers,
+       {},
+       "units of the input and of each layer, instead of depth and width",
+       sweep::between(1, most_units)},
+      {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations",
+       complain_of_activation},
       {"network.normalization", Type::name, named("none"), "before the activation",
        sweep::one_of("normalization", {"none"})},
   };
@@ -78,9 +87,10 @@ std::vector<Key> network_keys() {
 
 std::vector<Key> initialisation_keys() {
   return {
-      {"init.scheme", Type::name, named("gaussian"), "distribution of the weights: gradflow list initialisers",
-       one_of("scheme", nn::schemes())},
-      {"init.sigma_w", Type::real, 1.0, "standard deviation of W is sigma_w / sqrt(fan_in)", sweep::at_least(0)},
+      {"init.scheme", Type::name, named("gaussian"),
+       "distribution of the weights: gradflow list initialisers", one_of("scheme", nn::schemes())},
+      {"init.sigma_w", Type::real, 1.0, "standard deviation of W is sigma_w / sqrt(fan_in)",
+       sweep::at_least(0)},
       {"init.sigma_b", Type::real, 0.0, "standard deviation of b", sweep::at_least(0)},
       {"init.gain", Type::real, {}, "factor on W for the schemes that have one", sweep::at_least(0)},
   };
@@ -103,7 +113,8 @@ std::vector<Key> run_keys() {
       {"title", Type::text, std::string(), "one line about the sweep", {}},
       {"statistics.preset", Type::text, std::string("standard"), "which statistics: lean, standard, full",
        one_of("preset", stats::presets())},
-      {"statistics.layers", Type::text, std::string("all"), "which layers: all, every:10, log:64", complain_of_layers},
+      {"statistics.layers", Type::text, std::string("all"), "which layers: all, every:10, log:64",
+       complain_of_layers},
   };
   for (Key& key : keys) key.enters_hash = key.may_sweep = false;
   keys.push_back({"run.precision", Type::text, std::string("float32"), "of values and products",

@@ -139,7 +139,8 @@ bool Communicator::all_equal(std::uint64_t mine) const {
 
 int Communicator::ranks_on_this_host() const {
   MPI_Comm here = MPI_COMM_NULL;
-  check(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here), "MPI_Comm_split_type");
+  check(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here),
+        "MPI_Comm_split_type");
   return Communicator(here).size();
 }
 

@@ -18,7 +18,8 @@ Real shifted_by(std::int64_t shift) {
   return std::ldexp(Real(1), -int(std::min<std::int64_t>(shift, 4000)));
 }
 
-/// Rows of one product call: the batch shared out over the threads, in 32-row calls where the shape demands it.
+/// Rows of one product call: the batch shared out over the threads, in 32-row calls where the shape demands
+/// it.
 template <class Real>
 int slice_rows(int rows, const Matrix<Real>& weight) {
   const int tiles = rows / tile_rows;
@@ -87,8 +88,8 @@ void scale(std::span<Real> row, Real factor) {
   for (Real& v : row) v *= factor;
 }
 
-/// row * 2^exponent += bias * 2^bias_exponent: the larger exponent wins and the smaller operand is shifted. A zero row has
-/// no say: its exponent means nothing, and a tiny bias is all there is.
+/// row * 2^exponent += bias * 2^bias_exponent: the larger exponent wins and the smaller operand is shifted. A
+/// zero row has no say: its exponent means nothing, and a tiny bias is all there is.
 template <class Real>
 void add_bias(std::span<Real> row, std::int32_t& exponent, std::span<const Real> bias,
               std::int32_t bias_exponent) {
@@ -112,7 +113,9 @@ Factor<Real> Factor<Real>::of(double value) {
 
 template <class Real>
 Dense<Real>::Dense(const Bundle& bundle, int layer)
-    : layer_(layer), fan_in_(bundle.front().widths.fan_in(layer)), fan_out_(bundle.front().widths.fan_out(layer)) {
+    : layer_(layer),
+      fan_in_(bundle.front().widths.fan_in(layer)),
+      fan_out_(bundle.front().widths.fan_out(layer)) {
   const NetworkSpec& shared = bundle.front();
   unit_weight_ = unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in_, fan_out_);
   unit_weight_squared_ = frobenius_squared(unit_weight_);
@@ -145,8 +148,8 @@ FailureCode Dense<Real>::preactivation(std::span<Real> z, std::int32_t& exponent
 }
 
 template <class Real>
-State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
-                                 Failures& failures) const {
+State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& tape,
+                                 Observer<Real>& observer, Failures& failures) const {
   Signal<Real> input = std::move(x.front());
   expect(input.width == fan_in_ && input.rows() == rows_of(stack), "the input fits the layer and the stack");
   const int rows = input.rows();
@@ -162,8 +165,8 @@ State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& 
       e = input.exponents[std::size_t(row)];
       codes[row] = preactivation(z.values.row(row), e, point);
       if (codes[row] == FailureCode::none) {
-        codes[row] = activate<Real>(point.activation, std::as_const(z.values).row(row), e, fan_out_, h.values.row(row),
-                                    h.exponents[std::size_t(row)]);
+        codes[row] = activate<Real>(point.activation, std::as_const(z.values).row(row), e, fan_out_,
+                                    h.values.row(row), h.exponents[std::size_t(row)]);
       }
       if (codes[row] == FailureCode::none) return;
       clear_sample(z, row);
@@ -184,7 +187,8 @@ State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& 
 
 /// dh = dz W of every sample.
 template <class Real>
-State<Real> Dense<Real>::input_gradient(const Signal<Real>& dz, const Stack& stack, Failures& failures) const {
+State<Real> Dense<Real>::input_gradient(const Signal<Real>& dz, const Stack& stack,
+                                        Failures& failures) const {
   const int rows = dz.rows();
   Signal<Real> dx = Signal<Real>::unset(rows, fan_in_);
   RowCodes codes(rows);

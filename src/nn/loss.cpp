@@ -16,7 +16,8 @@ namespace {
 
 /// dE_s/dz_L ~ N(0, I), one per sample or one for the whole batch.
 template <class Real>
-FailureCode random_cotangent(const NetworkSpec& point, int sample, std::span<Real> row, std::int32_t& exponent) {
+FailureCode random_cotangent(const NetworkSpec& point, int sample, std::span<Real> row,
+                             std::int32_t& exponent) {
   const Stream stream{point.seed, Purpose::cotangent, 0};
   const int width = point.widths[point.depth()];
   fill_normal<Real>(stream, std::uint32_t(point.backward.shared ? 0 : sample), row.first(std::size_t(width)));
@@ -27,7 +28,8 @@ FailureCode random_cotangent(const NetworkSpec& point, int sample, std::span<Rea
 
 /// E_s = 1/2 |h_L - y|^2 with y ~ N(0, I), so dE_s/dh_L = h_L - y; the larger exponent wins.
 template <class Real>
-FailureCode mean_squared_error(const NetworkSpec& point, int sample, std::span<Real> row, std::int32_t& exponent) {
+FailureCode mean_squared_error(const NetworkSpec& point, int sample, std::span<Real> row,
+                               std::int32_t& exponent) {
   const Stream stream{point.seed, Purpose::target, 0};
   std::vector<Real> target(std::size_t(point.widths[point.depth()]));
   fill_normal<Real>(stream, std::uint32_t(sample), std::span<Real>(target));
@@ -89,11 +91,13 @@ State<Real> cotangent(const Bundle& bundle, State<Real> output, const Stack& sta
     const NetworkSpec& point = bundle[std::size_t(range.point)];
     const auto fill = row_of<Real>(find(losses(), "loss", point.backward.loss));
     for_samples_of(range, [&](int sample, int row) {
-      codes[std::size_t(row)] = fill(point, sample, signal.values.row(row), signal.exponents[std::size_t(row)]);
+      codes[std::size_t(row)] =
+          fill(point, sample, signal.values.row(row), signal.exponents[std::size_t(row)]);
     });
     for (int i = 0; i < range.samples; ++i) {
       Failure& first = failures[std::size_t(range.point)];
-      first = first_of(first, {codes[std::size_t(range.first_row + i)], point.depth(), range.first_sample + i});
+      first =
+          first_of(first, {codes[std::size_t(range.first_row + i)], point.depth(), range.first_sample + i});
     }
   }
   return output;

@@ -25,8 +25,8 @@ Widths Widths::listed(std::vector<int> list) {
 }
 
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
-  return a.block == b.block && a.seed == b.seed && a.widths == b.widths && a.backward.loss == b.backward.loss &&
-         a.init.scheme->distribution == b.init.scheme->distribution;
+  return a.block == b.block && a.seed == b.seed && a.widths == b.widths &&
+         a.backward.loss == b.backward.loss && a.init.scheme->distribution == b.init.scheme->distribution;
 }
 
 int most_microbatches(const Bundle& bundle) {
@@ -36,7 +36,8 @@ int most_microbatches(const Bundle& bundle) {
 }
 
 Stack microbatch_rows(const Bundle& bundle, int index, int count) {
-  expect(0 <= index && index < count && count <= most_microbatches(bundle), "a microbatch of at least one tile");
+  expect(0 <= index && index < count && count <= most_microbatches(bundle),
+         "a microbatch of at least one tile");
   Stack stack;
   int row = 0;
   for (int point = 0; point < int(bundle.size()); ++point) {

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <array>
 
-#include "gradflow/core/sum_of_squares.hpp"
 #include "gradflow/core/errors.hpp"
 #include "gradflow/core/haar.hpp"
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/core/random.hpp"
+#include "gradflow/core/sum_of_squares.hpp"
 #include "gradflow/nn/initialiser.hpp"
 
 namespace gradflow::nn {

@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "gradflow/nn/loss.hpp"
 #include "packet.hpp"
 
@@ -63,7 +65,7 @@ class Executor {
       }
       const std::optional<Action> action = actions_.next();
       if (!action) break;
-      action->pass == Pass::forward ? forward(action->microbatch) : backward(action->microbatch);
+      act(*action);
       breathe();
     }
     outbox_.wait();
@@ -78,14 +80,16 @@ class Executor {
     assignment_.breathe();
   }
 
-  /// Learns of the next job and makes room for the message that brings its first microbatch, or the end of the stream.
+  /// Learns of the next job and makes room for the message that brings its first microbatch, or the end of
+  /// the stream.
   void post_next_job() {
     upcoming_ = assignment_.next();
     if (is_first()) return;
     std::size_t bytes = sizeof(PacketHeader);
     if (upcoming_) {
       const nn::NetworkSpec& network = upcoming_->bundle.front();
-      const int blocks_before = assignment_.partition(upcoming_->bundle, group_.size()).blocks_of(group_.rank()).first;
+      const int blocks_before =
+          assignment_.partition(upcoming_->bundle, group_.size()).blocks_of(group_.rank()).first;
       const int rows = rows_of(nn::microbatch_rows(upcoming_->bundle, 0, upcoming_->microbatches));
       bytes = packet_bytes<Real>(upcoming_->bundle.size(), rows, nn::state_widths(network, blocks_before));
     }
@@ -107,7 +111,8 @@ class Executor {
   void end_stream() {
     actions_.end();
     if (is_last()) return;
-    send(Packet<Real>{.header = {.job = PacketHeader::end_of_stream}, .failures = {}, .state = {}}, +1, forward_tag);
+    send(Packet<Real>{.header = {.job = PacketHeader::end_of_stream}, .failures = {}, .state = {}}, +1,
+         forward_tag);
   }
 
   void begin_job() {
@@ -135,6 +140,16 @@ class Executor {
       if (microbatch < job.first_microbatch + job.job.microbatches) return job;
     }
     throw BrokenPromise("a microbatch of no job");
+  }
+
+  /// A promise broken in a pass is told with the points it belongs to.
+  void act(Action action) {
+    try {
+      action.pass == Pass::forward ? forward(action.microbatch) : backward(action.microbatch);
+    } catch (const BrokenPromise& broken) {
+      throw BrokenPromise(
+          fmt::format("point {}: {}", fmt::join(job_of(action.microbatch).job.points, ", "), broken.what()));
+    }
   }
 
   void forward(std::int64_t stream_microbatch) {
@@ -166,7 +181,8 @@ class Executor {
     ActiveJob<Real>& job = job_of(stream_microbatch);
     const int microbatch = int(stream_microbatch - job.first_microbatch);
     nn::Entry entry = nn::Entry::output;
-    State<Real> dy = is_last() ? begin_backward(job, microbatch, entry) : receive_backward(job, stream_microbatch);
+    State<Real> dy =
+        is_last() ? begin_backward(job, microbatch, entry) : receive_backward(job, stream_microbatch);
     State<Real> dx = job.stage.backward(microbatch, std::move(dy), entry);
     if (!is_first()) send_state(job, microbatch, std::move(dx), -1, backward_tag);
     if (microbatch == job.job.microbatches - 1) finish(job);
@@ -191,7 +207,8 @@ class Executor {
     return accept(job, int(stream_microbatch - job.first_microbatch), bytes, job.output_widths());
   }
 
-  State<Real> accept(ActiveJob<Real>& job, int microbatch, const mpi::Buffer& bytes, const std::vector<int>& widths) {
+  State<Real> accept(ActiveJob<Real>& job, int microbatch, const mpi::Buffer& bytes,
+                     const std::vector<int>& widths) {
     Packet<Real> packet = unpack<Real>(bytes, rows_of(job.stage.rows(microbatch)), widths);
     expect(packet.header.job == job.number && packet.header.microbatch == microbatch,
            "messages between stages arrive in the order of the schedule");
@@ -206,11 +223,13 @@ class Executor {
   }
 
   void post_upstream(const ActiveJob<Real>& job, int microbatch) {
-    from_upstream_ = group_.receive(bytes_of(job, microbatch, job.input_widths()), group_.rank() - 1, forward_tag);
+    from_upstream_ =
+        group_.receive(bytes_of(job, microbatch, job.input_widths()), group_.rank() - 1, forward_tag);
   }
 
   void post_downstream(const ActiveJob<Real>& job, int microbatch) {
-    from_downstream_ = group_.receive(bytes_of(job, microbatch, job.output_widths()), group_.rank() + 1, backward_tag);
+    from_downstream_ =
+        group_.receive(bytes_of(job, microbatch, job.output_widths()), group_.rank() + 1, backward_tag);
   }
 
   static std::size_t bytes_of(const ActiveJob<Real>& job, int microbatch, const std::vector<int>& widths) {
@@ -250,7 +269,8 @@ class Executor {
 }  // namespace
 
 template <class Real>
-void execute(const mpi::Communicator& group, const ScheduleRow& schedule, const Assignment<Real>& assignment) {
+void execute(const mpi::Communicator& group, const ScheduleRow& schedule,
+             const Assignment<Real>& assignment) {
   Executor<Real>(group, schedule, assignment).run();
 }
 

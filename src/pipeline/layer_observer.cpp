@@ -20,18 +20,24 @@ std::vector<RowRange> tiles_of(const Stack& stack) {
 
 stats::SignalSummary& summary_of(stats::LayerRecord& record, nn::Role role) {
   switch (role) {
-    case nn::Role::preact: return record.preact;
-    case nn::Role::act: return record.act;
-    case nn::Role::dgrad: break;
+    case nn::Role::preact:
+      return record.preact;
+    case nn::Role::act:
+      return record.act;
+    case nn::Role::dgrad:
+      break;
   }
   return record.dgrad;
 }
 
 stats::What needs_of(const stats::Needs& needs, nn::Role role) {
   switch (role) {
-    case nn::Role::preact: return needs.preact;
-    case nn::Role::act: return needs.act;
-    case nn::Role::dgrad: break;
+    case nn::Role::preact:
+      return needs.preact;
+    case nn::Role::act:
+      return needs.act;
+    case nn::Role::dgrad:
+      break;
   }
   return needs.dgrad;
 }

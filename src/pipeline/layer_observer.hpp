@@ -5,7 +5,8 @@
 
 namespace gradflow::pipeline {
 
-/// Summarises what a block shows, into one record per point of the bundle, tile after tile in the order of the batch.
+/// Summarises what a block shows, into one record per point of the bundle, tile after tile in the order of
+/// the batch.
 template <class Real>
 class LayerObserver final : public nn::Observer<Real> {
  public:

@@ -1,6 +1,7 @@
 #include "gradflow/pipeline/stage.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include "gradflow/core/parallel.hpp"
 #include "layer_observer.hpp"
@@ -17,12 +18,23 @@ stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int ba
           .has_bias = norms.has_bias};
 }
 
+/// Runs one pass of one layer; a promise broken in it is told with the layer.
+template <class Pass>
+auto in_layer(std::size_t layer, Pass pass) {
+  try {
+    return pass();
+  } catch (const BrokenPromise& broken) {
+    throw BrokenPromise("layer " + std::to_string(layer) + ": " + broken.what());
+  }
+}
+
 }  // namespace
 
 template <class Real>
-Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches, const Observation& observation,
-                   Breather breathe)
+Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
+                   const Observation& observation, Breather breathe)
     : bundle_(bundle),
+      first_layer_(std::size_t(blocks.first) + 1),
       microbatches_(microbatches),
       breathe_(std::move(breathe)),
       failures_(bundle.size()),
@@ -50,7 +62,10 @@ State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
   std::vector<nn::Tape<Real>>& tapes = tapes_[std::size_t(microbatch)];
   tapes.resize(layers_.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    x = layers_[i].block->forward(std::move(x), stack, tapes[i], *layers_[i].observer, failures_);
+    const Layer& layer = layers_[i];
+    x = in_layer(first_layer_ + i, [&] {
+      return layer.block->forward(std::move(x), stack, tapes[i], *layer.observer, failures_);
+    });
     breathe_();
   }
   return x;
@@ -62,7 +77,10 @@ State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entr
   std::vector<nn::Tape<Real>> tapes = std::move(tapes_[std::size_t(microbatch)]);
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
-    dy = layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, *layer.gradient, failures_);
+    dy = in_layer(first_layer_ + i, [&] {
+      return layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, *layer.gradient,
+                                   failures_);
+    });
     entry = nn::Entry::output;
     if (layer.observed && microbatch == microbatches_ - 1) waiting_.push_back(&layer);
     finish_weight_gradients(2 * std::size_t(concurrency()));

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "gradflow/core/failure.hpp"
@@ -18,13 +20,11 @@ struct MeasuredPoint {
   std::vector<int> layers;  ///< numbers of all stored layers of the point
 };
 
-/// Consecutive points that this rank has measured and will write together.
+/// Points that this rank has measured and will write together, in whatever order they were finished.
 class OpenBlock {
  public:
   bool empty() const noexcept { return points_.empty(); }
 
-  /// Whether a point of this number can join.
-  bool continues_with(std::uint64_t point) const { return empty() || point == points_.back().point + 1; }
   void add(MeasuredPoint point) {
     if (empty()) opened_ = Clock::now();
     bytes_ += point.rows.all().size_bytes();
@@ -39,9 +39,10 @@ class OpenBlock {
     return !empty() && std::chrono::duration<double>(Clock::now() - opened_).count() >= limits.block_seconds;
   }
 
-  /// The points, and an empty block.
+  /// The points by number, so that neighbours are written in one call; the block is then empty.
   std::vector<MeasuredPoint> take() {
     bytes_ = 0;
+    std::ranges::sort(points_, {}, &MeasuredPoint::point);
     return std::exchange(points_, {});
   }
 

@@ -68,12 +68,13 @@ void unify_nans(std::span<double> values) {
 
 /// The end of the points, from `first` on, of which this stage holds the same rows.
 std::size_t end_of_equal_rows(const std::vector<MeasuredPoint>& points, std::size_t first) {
-  const stats::PointTable& head = points[first].rows;
-  const auto differs = [&](const MeasuredPoint& it) {
-    return it.rows.first_row() != head.first_row() || it.rows.rows() != head.rows();
-  };
-  return std::size_t(std::find_if(points.begin() + std::ptrdiff_t(first), points.end(), differs) -
-                     points.begin());
+  const MeasuredPoint& head = points[first];
+  std::size_t end = first + 1;
+  while (end < points.size() && points[end].point == head.point + (end - first) &&
+         points[end].rows.first_row() == head.rows.first_row() && points[end].rows.rows() == head.rows.rows()) {
+    ++end;
+  }
+  return end;
 }
 
 std::vector<double> joined_values(std::span<const MeasuredPoint> points, int column) {
@@ -220,7 +221,6 @@ void ResultStore::add(std::uint64_t point, stats::PointTable&& rows, Failure fai
   expect(rows.columns().size() == s.schema.columns.size(), "the columns of the schema");
   unify_nans(rows.all());
 
-  if (!s.block.continues_with(point)) s.close_block();
   s.block.add({point, std::move(rows), failure, layers_of(s.schema, point)});
   if (s.block.is_full(s.options)) s.close_block();
   progress();

@@ -60,7 +60,7 @@ class Interruption(program.InFolder):
         self.addCleanup(lambda: process.poll() is None and program.kill(process))
         reached = lambda: self.committed().sum() >= points or process.poll() is not None
         self.assertTrue(program.wait_until(reached, 60), "the run commits points")
-        self.assertIsNone(process.poll(), "the run is disturbed before its end")
+        self.assertTrue(process.poll() is None and self.committed().sum() < POINTS, "it is disturbed before its end")
         return process
 
     def assert_equals_undisturbed(self, sweep):
@@ -73,7 +73,7 @@ class Interruption(program.InFolder):
         """The same command measures what is missing and nothing else."""
         committed = np.flatnonzero(self.committed())
         before = results.rows("out.h5", committed)
-        self.assertTrue(0 < len(committed) < POINTS, f"{len(committed)} points were committed")
+        self.assertGreater(len(committed), 0)
 
         ended = program.measure("sweep.toml", "out.h5", "--stages", stages, ranks=ranks)
 
@@ -158,6 +158,7 @@ class Interruption(program.InFolder):
                 os.unlink("out.h5")
 
     def test_term_under_mpirun_leaves_a_file_that_continues(self):
+        # mpirun passes the signal on a second late, kills a second later, and ends with a status of its own.
         self.write("sweep.toml", RECTANGLE)
         process = self.start_until(30, ranks=2)
         process.send_signal(signal.SIGTERM)

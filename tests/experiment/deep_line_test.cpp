@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // q doubles or halves per layer, forward and backward, up to 2^10000 and down to 2^-10000. Layers below 200
 // are left out: there q is not yet far from 1. No break: every thousand layers follow the law, and no
-// increment is a factor of two out of line.
+// increment is seven standard deviations out of line.
 TEST_P(DeepLine, FollowsTheExactLawOfHomogeneousNetworksOverTenThousandLayers) {
   constexpr int stationary = depth - 200, segment = 1000;
   const theory::Increment law = GetParam().law();

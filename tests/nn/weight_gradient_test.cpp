@@ -189,38 +189,43 @@ TYPED_TEST(WeightGradientNorm, IsZeroWhenNoSampleHasAGradient) {
   EXPECT_TRUE(norms.bias_gradient_squared.is_zero());
 }
 
-/// Samples with one and the same input, whose gradients all but cancel: small whole numbers, so that every product and
-/// sum is exact in either precision.
+/// 64 samples of random whole numbers. Samples 32 to 63 have the inputs of 0 to 31 and the opposite gradients, so all of the
+/// sum cancels but what is added to one element. The numbers have 12 and 7 bits: a tile's sum is exact in float32 in any
+/// order, and a Gram sum is not exact in float64.
 template <class Real>
 struct Cancelling {
-  Cancelling(int width, int batch, int left_over)
-      : x(padded_rows(batch), width), dz(padded_rows(batch), width) {
-    for (int s = 0; s < batch; ++s) {
+  Cancelling(int width, Real left_over) : x(64, width), dz(64, width) {
+    std::mt19937 bits(12);
+    for (int s = 0; s < 32; ++s) {
       for (int j = 0; j < width; ++j) {
-        x.values(s, j) = Real(1 + j % 3);
-        dz.values(s, j) = Real((s % 2 == 0 ? 1 : -1) * (30000 + j));
+        x.values(s, j) = x.values(s + 32, j) = Real(bits() % 128);
+        dz.values(s, j) = Real(bits() % 4096);
+        dz.values(s + 32, j) = -dz.values(s, j);
       }
     }
-    dz.values(0, 0) += Real(left_over);
+    dz.values(0, 0) += left_over;
+  }
+  double squared_norm_of_first_input() const {
+    double sum = 0;
+    for (const Real v : x.values.row(0)) sum += double(v) * double(v);
+    return sum;
   }
   Signal<Real> x, dz;
 };
 
 TYPED_TEST(WeightGradientNorm, IsExactWhereTheGramSumCancels) {
-  const int width = 192, batch = 64;
-  ASSERT_TRUE(uses_gram_matrices(width, width, batch));
-  const Cancelling<TypeParam> samples(width, batch, 1);
+  ASSERT_TRUE(uses_gram_matrices(192, 192, 64));
+  const Cancelling<TypeParam> samples(192, 1);
 
-  const WeightGradientNorms norms = norms_of(samples.x, samples.dz, batch);
+  const WeightGradientNorms norms = norms_of(samples.x, samples.dz, 64);
 
-  // One element of the summed dz is left, 1; |x|^2 is 64 (1 + 4 + 9). The Gram sum has 64 * 64
-  // terms of 1.5e14, so in double it could be off by 60.
-  EXPECT_LE(relative_error(norms.weight_gradient_squared, Scaled::of(64 * 14 / 4096.0)), 1e-14);
-  EXPECT_LE(relative_error(norms.bias_gradient_squared, Scaled::of(1 / 4096.0)), 1e-14);
+  const Scaled batch_squared = Scaled::of(64 * 64);
+  EXPECT_EQ(norms.weight_gradient_squared, Scaled::of(samples.squared_norm_of_first_input()) / batch_squared);
+  EXPECT_EQ(norms.bias_gradient_squared, Scaled::of(1) / batch_squared);
 }
 
 TYPED_TEST(WeightGradientNorm, IsZeroWhereTheGradientsOfTheSamplesCancelAltogether) {
-  const Cancelling<TypeParam> samples(192, 64, 0);
+  const Cancelling<TypeParam> samples(192, 0);
 
   const WeightGradientNorms norms = norms_of(samples.x, samples.dz, 64);
 

@@ -26,7 +26,8 @@ constexpr int padded_width(int width) {
 /// Rows in memory for `samples`: a multiple of tile_rows; the rows beyond `samples` hold zero.
 constexpr int padded_rows(int samples) { return (samples + tile_rows - 1) / tile_rows * tile_rows; }
 
-/// A dense row-major matrix that owns its memory, aligned to 64 bytes and zero at the start unless unset() made it.
+/// A dense row-major matrix that owns its memory, aligned to 64 bytes and zero at the start unless unset()
+/// made it.
 ///
 /// Moves are cheap; a copy is always spelled out, by copy().
 template <class Real>

@@ -7,7 +7,8 @@
 
 namespace gradflow {
 
-/// A number `mantissa * 2^exponent` that cannot under- or overflow: the only form in which true sums are kept.
+/// A number `mantissa * 2^exponent` that cannot under- or overflow: the only form in which true sums are
+/// kept.
 ///
 /// Zero has mantissa 0 and exponent 0. A finite nonzero value has |mantissa| in [1, 2).
 struct Scaled {
@@ -34,18 +35,15 @@ struct Scaled {
     return std::log10(std::abs(mantissa)) + double(exponent) * log10_of_2;
   }
 
-  friend Scaled operator*(Scaled a, Scaled b) {
-    return of(a.mantissa * b.mantissa, a.exponent + b.exponent);
-  }
-  friend Scaled operator/(Scaled a, Scaled b) {
-    return of(a.mantissa / b.mantissa, a.exponent - b.exponent);
-  }
+  friend Scaled operator*(Scaled a, Scaled b) { return of(a.mantissa * b.mantissa, a.exponent + b.exponent); }
+  friend Scaled operator/(Scaled a, Scaled b) { return of(a.mantissa / b.mantissa, a.exponent - b.exponent); }
   /// The larger exponent wins; the smaller operand is shifted to it and loses what does not fit.
   friend Scaled operator+(Scaled a, Scaled b) {
     if (a.is_zero()) return b;
     if (b.is_zero()) return a;
     const std::int64_t e = std::max(a.exponent, b.exponent);
-    return of(std::ldexp(a.mantissa, clamp(a.exponent - e)) + std::ldexp(b.mantissa, clamp(b.exponent - e)), e);
+    return of(std::ldexp(a.mantissa, clamp(a.exponent - e)) + std::ldexp(b.mantissa, clamp(b.exponent - e)),
+              e);
   }
   friend Scaled operator-(Scaled a) { return {-a.mantissa, a.exponent}; }
   friend Scaled operator-(Scaled a, Scaled b) { return a + -b; }

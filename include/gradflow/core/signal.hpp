@@ -9,8 +9,8 @@ namespace gradflow {
 
 /// A batch of vectors that cannot under- or overflow: sample s holds `values[s][j] * 2^exponents[s]`.
 ///
-/// Rows are padded (padded_rows) and columns are padded (padded_width); the padding holds zero with exponent 0. A sample
-/// that is zero everywhere has exponent 0.
+/// Rows are padded (padded_rows) and columns are padded (padded_width); the padding holds zero with exponent
+/// 0. A sample that is zero everywhere has exponent 0.
 template <class Real>
 struct Signal {
   Signal() = default;
@@ -41,8 +41,8 @@ struct Signal {
   int width = 0;                        ///< features; columns beyond hold zero
 };
 
-/// Rows of a stacked signal that belong to one point: `samples` samples from `first_sample` of its batch on stand in rows
-/// first_row, first_row + 1, ...; zero rows fill up to a multiple of tile_rows.
+/// Rows of a stacked signal that belong to one point: `samples` samples from `first_sample` of its batch on
+/// stand in rows first_row, first_row + 1, ...; zero rows fill up to a multiple of tile_rows.
 struct RowRange {
   int point = 0;  ///< index in the bundle
   int first_row = 0;
@@ -58,7 +58,8 @@ using Stack = std::vector<RowRange>;
 
 inline int rows_of(const Stack& stack) { return stack.empty() ? 0 : stack.back().end_row(); }
 
-/// What travels from block to block: one signal for most blocks, several for those with more state (LSTM: h and c).
+/// What travels from block to block: one signal for most blocks, several for those with more state (LSTM: h
+/// and c).
 template <class Real>
 using State = std::vector<Signal<Real>>;
 

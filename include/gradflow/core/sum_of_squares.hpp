@@ -6,7 +6,8 @@
 
 namespace gradflow {
 
-/// Sum of v^2 in float64, in 16 interleaved sums, so that neither compiler nor vector width has an order to choose.
+/// Sum of v^2 in float64, in 16 interleaved sums, so that neither compiler nor vector width has an order to
+/// choose.
 /// @pre a padded row: a multiple of 16 long
 template <class Real>
 double sum_of_squares(std::span<const Real> row) {

@@ -6,8 +6,8 @@
 
 namespace gradflow::experiment {
 
-/// What the bits of a measurement depend on beside the sweep. Ranks that differ, or a file measured under another one,
-/// stop the run: their results could not be compared bit for bit.
+/// What the bits of a measurement depend on beside the sweep. Ranks that differ, or a file measured under
+/// another one, stop the run: their results could not be compared bit for bit.
 struct NumericsIdentity {
   std::string gradflow;         ///< version
   std::string openblas;         ///< version

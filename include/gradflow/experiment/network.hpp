@@ -10,13 +10,14 @@ namespace gradflow::experiment {
 enum class Precision { float32, float64 };
 
 /// The network a point of a sweep describes.
-/// @throws UserError with the place of the key, if values exclude each other (sigma_w with he_normal, widths with depth)
+/// @throws UserError with the place of the key, if values exclude each other (sigma_w with he_normal, widths
+/// with depth)
 nn::NetworkSpec network_of(const sweep::SweepPoint& point);
 
 Precision precision_of(const sweep::SweepPoint& point);
 
-/// Refuses a sweep in which some combination of values describes no network. Looks at every combination of names, so it
-/// costs nothing for a million seeds.
+/// Refuses a sweep in which some combination of values describes no network. Looks at every combination of
+/// names, so it costs nothing for a million seeds.
 /// @throws UserError as network_of()
 void require_networks(const sweep::Sweep& sweep);
 

@@ -19,6 +19,7 @@ struct Request {
   std::optional<int> stages;
   std::optional<int> microbatches;
   std::optional<int> threads;
+  std::optional<int> bundle;
   std::string schedule = "streamed_1f1b";
 };
 
@@ -27,15 +28,20 @@ struct Plan {
   pipeline::Layout layout;
   int threads = 1;       ///< of each rank
   int microbatches = 1;  ///< wanted; a point is cut into at most ceil(batch / 32)
+  int most_bundled = 1;  ///< points that are stacked at the most, see bundled_points()
   const pipeline::ScheduleRow* schedule = nullptr;
   std::vector<std::string> notes;  ///< what was decided otherwise than asked for
 };
 
-/// Auto takes independent points (one stage) while there are at least as many as ranks, and pipelines as long as the
-/// surplus of ranks allows otherwise, never deeper than the shallowest network.
+/// Auto takes independent points (one stage) while there are at least as many as ranks, and pipelines as long
+/// as the surplus of ranks allows otherwise, never deeper than the shallowest network.
 /// @param threads_here  threads a rank can really use
 /// @throws UserError for more stages than ranks or layers, an unknown schedule
 Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int threads_here);
+
+/// Points like this one that are stacked: as many as make products efficient, as long as the pipeline stays
+/// full and their signals stay within a gibibyte.
+int bundled_points(const Plan& plan, const nn::NetworkSpec& network);
 
 /// Microbatches of one bundle under a plan.
 int microbatches_of(const Plan& plan, const nn::Bundle& bundle);
@@ -46,7 +52,8 @@ std::vector<double> layer_costs(const nn::Bundle& bundle);
 /// Contiguous blocks of about equal cost, one range per stage.
 pipeline::Partition cut(const nn::Bundle& bundle, int stages);
 
-/// Largest resident bytes of one rank while it works on points like this one: weights, tapes, gradients, statistics.
+/// Largest resident bytes of one rank while it works on points like this one: weights, tapes, gradients,
+/// statistics.
 std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, std::size_t bytes_of_real,
                               const std::vector<int>& observed_layers);
 

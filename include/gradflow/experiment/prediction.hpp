@@ -34,8 +34,10 @@ class Predictions {
 /// The columns of a prediction: profiles per layer, then the asymptotics per point.
 stats::Columns prediction_columns();
 
-/// Writes the prediction's values for the table's rows. @param layers  the stored layers of the point, ascending
+/// Writes the prediction's values for the table's rows. @param layers  the stored layers of the point,
+/// ascending
 /// @pre the columns from `first_column` on are prediction_columns()
-void fill(stats::PointTable& table, int first_column, const std::vector<int>& layers, const Prediction& prediction);
+void fill(stats::PointTable& table, int first_column, const std::vector<int>& layers,
+          const Prediction& prediction);
 
 }  // namespace gradflow::experiment

@@ -10,7 +10,8 @@
 
 namespace gradflow::experiment {
 
-/// The columns of a result file and how a point's row is filled: statistics, effective initialisation, theory, run facts.
+/// The columns of a result file and how a point's row is filled: statistics, effective initialisation,
+/// theory, run facts.
 class Row {
  public:
   /// The selection of a sweep: `statistics.preset` and `statistics.layers`.

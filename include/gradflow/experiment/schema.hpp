@@ -4,7 +4,8 @@
 
 namespace gradflow::experiment {
 
-/// Every key of a sweep file, with its default, its meaning and the names it may hold. A new key is one entry here.
+/// Every key of a sweep file, with its default, its meaning and the names it may hold. A new key is one entry
+/// here.
 const sweep::Schema& sweep_schema();
 
 }  // namespace gradflow::experiment

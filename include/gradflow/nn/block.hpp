@@ -12,7 +12,8 @@
 
 namespace gradflow::nn {
 
-/// Which signal of a block is shown to an observer. What each means for a kind of block stands in that block's header.
+/// Which signal of a block is shown to an observer. What each means for a kind of block stands in that
+/// block's header.
 enum class Role { preact, act, dgrad };
 
 /// Whoever measures a network: sees every signal of every layer once per microbatch, while it is in cache.
@@ -23,22 +24,25 @@ class Observer {
 
   virtual void see(Role role, const Signal<Real>& signal, const Stack& stack) = 0;
 
-  /// Units of one point whose |phi'| is below the saturation threshold, and gradients lost below 2^-125 of their
-  /// sample's largest, in the rows seen last as Role::dgrad.
+  /// Units of one point whose |phi'| is below the saturation threshold, and gradients lost below 2^-125 of
+  /// their sample's largest, in the rows seen last as Role::dgrad.
   virtual void count(int point, std::int64_t saturated, std::int64_t lost) = 0;
 };
 
-/// What the forward pass of one microbatch leaves in a block for its backward pass. Its meaning is the block's own.
+/// What the forward pass of one microbatch leaves in a block for its backward pass. Its meaning is the
+/// block's own.
 template <class Real>
 using Tape = std::vector<Signal<Real>>;
 
-/// The first failure of each point of a bundle; a failing sample goes on as zeros, so its neighbours are not disturbed.
+/// The first failure of each point of a bundle; a failing sample goes on as zeros, so its neighbours are not
+/// disturbed.
 using Failures = std::vector<Failure>;
 
 /// Where a cotangent enters a block: at its output, or past its activation at the preactivation.
 enum class Entry { output, preactivation };
 
-/// Squared norms of the gradient of one layer of one point, mean over the batch, with the weights' own norm beside them.
+/// Squared norms of the gradient of one layer of one point, mean over the batch, with the weights' own norm
+/// beside them.
 struct WeightGradientNorms {
   Scaled weight_gradient_squared;  ///< |mean over samples of dE/dW|_F^2
   Scaled bias_gradient_squared;    ///< |mean over samples of dE/db|^2
@@ -62,8 +66,8 @@ class WeightGradient {
 
 /// One block of a bundle of networks: forward and backward over stacked samples, exponents included.
 ///
-/// A block holds no state of a pass: that lives in the tape of the microbatch. A signal that a later block needs has to
-/// be part of the State, so any block may be the first of a stage.
+/// A block holds no state of a pass: that lives in the tape of the microbatch. A signal that a later block
+/// needs has to be part of the State, so any block may be the first of a stage.
 template <class Real>
 class Block {
  public:

@@ -7,7 +7,8 @@
 
 namespace gradflow::nn {
 
-/// A factor as the arithmetic uses it: `mantissa * 2^exponent`, exponent 0 unless the factor leaves 2^-60 .. 2^60.
+/// A factor as the arithmetic uses it: `mantissa * 2^exponent`, exponent 0 unless the factor leaves 2^-60 ..
+/// 2^60.
 template <class Real>
 struct Factor {
   static Factor of(double value);
@@ -18,8 +19,9 @@ struct Factor {
 
 /// A fully connected layer: z = h W' + b, y = phi(z), for every point of a bundle at once.
 ///
-/// The points share the unit matrix Z; W = scale * Z with a scale of each point, applied after the product, so a point
-/// has the same bits alone and stacked. Preactivation z is Role::preact, y is Role::act, dE/dz is Role::dgrad.
+/// The points share the unit matrix Z; W = scale * Z with a scale of each point, applied after the product,
+/// so a point has the same bits alone and stacked. Preactivation z is Role::preact, y is Role::act, dE/dz is
+/// Role::dgrad.
 template <class Real>
 class Dense final : public Block<Real> {
  public:
@@ -49,7 +51,7 @@ class Dense final : public Block<Real> {
   int layer_ = 0;
   int fan_in_ = 0;
   int fan_out_ = 0;
-  Matrix<Real> unit_weight_;   ///< Z, [padded fan_out][padded fan_in]
+  Matrix<Real> unit_weight_;    ///< Z, [padded fan_out][padded fan_in]
   Scaled unit_weight_squared_;  ///< |Z|_F^2
   std::vector<Member> points_;
 };

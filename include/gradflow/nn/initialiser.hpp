@@ -47,7 +47,8 @@ struct Initialisation {
   /// W = weight_scale * Z, Z being unit_weights().
   double weight_scale(int fan_in, int fan_out) const;
 
-  /// std(W) * sqrt(fan_in): the sigma_w of the theory. For a square orthogonal or identity layer sigma_w itself.
+  /// std(W) * sqrt(fan_in): the sigma_w of the theory. For a square orthogonal or identity layer sigma_w
+  /// itself.
   double effective_sigma_w(int fan_in, int fan_out) const;
 
   /// std(b): b = effective_sigma_b * unit_bias().

@@ -52,10 +52,12 @@ struct NetworkSpec {
   int depth() const noexcept { return widths.depth(); }
 };
 
-/// Points that are executed together: equal seed, widths and weight distribution, so each unit matrix is generated once.
+/// Points that are executed together: equal seed, widths and weight distribution, so each unit matrix is
+/// generated once.
 using Bundle = std::vector<NetworkSpec>;
 
-/// Whether two points may share a bundle: same unit weight matrices, and a backward pass that enters at the same place.
+/// Whether two points may share a bundle: same unit weight matrices, and a backward pass that enters at the
+/// same place.
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b);
 
 /// Microbatch `index` of `count` of every point of the bundle, stacked. Cuts fall on multiples of tile_rows.

@@ -6,8 +6,8 @@
 
 namespace gradflow::nn {
 
-/// Whether |dE/dW|_F comes from two batch x batch Gram matrices in float64 instead of the gradient itself. A rule on the
-/// shape alone, so it never depends on ranks, threads or microbatches.
+/// Whether |dE/dW|_F comes from two batch x batch Gram matrices in float64 instead of the gradient itself. A
+/// rule on the shape alone, so it never depends on ranks, threads or microbatches.
 constexpr bool uses_gram_matrices(int fan_in, int fan_out, int batch) {
   return double(batch) * (double(fan_in) + fan_out) < double(fan_in) * fan_out;
 }
@@ -34,9 +34,9 @@ struct ScaledMatrix {
 
 /// dE/dW = dz' x / B and dE/db of a dense layer, for every point of a bundle.
 ///
-/// Tiles of 32 samples enter at a common exponent and are added in the order of the batch, one product each, so the sum
-/// knows nothing of microbatches or threads; see uses_gram_matrices for the other way. Where the Gram sum cancels below 1e-10 of its absolute sum, the gradient is
-/// formed after all.
+/// Tiles of 32 samples enter at a common exponent and are added in the order of the batch, one product each,
+/// so the sum knows nothing of microbatches or threads; see uses_gram_matrices for the other way. Where the
+/// Gram sum cancels below 1e-10 of its absolute sum, the gradient is formed after all.
 template <class Real>
 class DenseGradient final : public WeightGradient<Real> {
  public:

@@ -39,10 +39,11 @@ struct Assignment {
   Breather breathe;
 };
 
-/// Runs jobs through the pipeline of one group: stage k is rank k. Follows the schedule and takes no decision itself.
+/// Runs jobs through the pipeline of one group: stage k is rank k. Follows the schedule and takes no decision
+/// itself.
 ///
-/// Sends never block and one receive per direction is posted ahead. The end of the stream, early or not, travels
-/// downstream as a message, so no stage waits for work that will not come. @collective over `group`
+/// Sends never block and one receive per direction is posted ahead. The end of the stream, early or not,
+/// travels downstream as a message, so no stage waits for work that will not come. @collective over `group`
 template <class Real>
 void execute(const mpi::Communicator& group, const ScheduleRow& schedule, const Assignment<Real>& assignment);
 

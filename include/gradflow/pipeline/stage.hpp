@@ -12,8 +12,8 @@ namespace gradflow::pipeline {
 
 /// What a stage has measured of one point when the last microbatch has come back.
 struct PointResult {
-  Failure failure;                          ///< of the whole network, as far as this stage has heard
-  std::vector<stats::LayerRecord> layers;   ///< the observed layers of this stage, ascending
+  Failure failure;                         ///< of the whole network, as far as this stage has heard
+  std::vector<stats::LayerRecord> layers;  ///< the observed layers of this stage, ascending
 };
 
 /// What is measured: which layers (ascending, from 1) and what of each.
@@ -65,12 +65,13 @@ class Stage {
   void finish_weight_gradients(std::size_t most_waiting);
 
   nn::Bundle bundle_;
+  std::size_t first_layer_;
   int microbatches_;
   Breather breathe_;
   nn::Failures failures_;
   std::vector<Layer> layers_;
   std::vector<std::vector<nn::Tape<Real>>> tapes_;  ///< [microbatch][block]
-  std::vector<Layer*> waiting_;                     ///< whole weight gradients whose norms are still to be taken
+  std::vector<Layer*> waiting_;  ///< whole weight gradients whose norms are still to be taken
 };
 
 }  // namespace gradflow::pipeline

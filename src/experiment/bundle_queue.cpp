@@ -1,0 +1,52 @@
+#include "bundle_queue.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace gradflow::experiment {
+namespace {
+
+constexpr int window_points = 1024;
+
+}  // namespace
+
+std::optional<sweep::SweepPoint> BundleQueue::next_point() {
+  for (; block_ < share_.blocks(); ++block_, within_ = 0) {
+    const pipeline::PointBlock block = share_.block(block_);
+    while (within_ < block.size()) {
+      const auto k = std::uint64_t(block.first + within_++);
+      if (unfinished_[k] && precision_of(sweep_.point(k)) == precision_) return sweep_.point(k);
+    }
+  }
+  return {};
+}
+
+void BundleQueue::place(const sweep::SweepPoint& point) {
+  nn::NetworkSpec network = network_of(point);
+  const auto has_room_for = [&](const PointBundle& bundle) {
+    return may_share_bundle(bundle.networks.front(), network) &&
+           int(bundle.points.size()) < bundled_points(plan_, network);
+  };
+  auto bundle = std::ranges::find_if(window_, has_room_for);
+  if (bundle == window_.end()) bundle = window_.insert(window_.end(), PointBundle{});
+  bundle->networks.push_back(std::move(network));
+  bundle->points.push_back(point.index());
+}
+
+void BundleQueue::fill_window() {
+  for (int i = 0; i < window_points; ++i) {
+    const std::optional<sweep::SweepPoint> point = next_point();
+    if (!point) return;
+    place(*point);
+  }
+}
+
+std::optional<PointBundle> BundleQueue::next() {
+  if (window_.empty()) fill_window();
+  if (window_.empty()) return {};
+  PointBundle bundle = std::move(window_.front());
+  window_.pop_front();
+  return bundle;
+}
+
+}  // namespace gradflow::experiment

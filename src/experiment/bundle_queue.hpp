@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "gradflow/experiment/network.hpp"
+#include "gradflow/experiment/plan.hpp"
+#include "gradflow/pipeline/executor.hpp"
+#include "gradflow/pipeline/groups.hpp"
+
+namespace gradflow::experiment {
+
+/// Points that will be measured together.
+struct PointBundle {
+  nn::Bundle networks;
+  std::vector<std::uint64_t> points;
+};
+
+/// The group's unfinished points of one precision, in bundles: points that share their weights are found a
+/// window ahead, since a seed axis usually stands between them. Every rank of a group finds the same bundles.
+class BundleQueue {
+ public:
+  BundleQueue(const sweep::Sweep& sweep, const Plan& plan, const pipeline::Share& share,
+              const std::vector<bool>& unfinished, Precision precision)
+      : sweep_(sweep), plan_(plan), share_(share), unfinished_(unfinished), precision_(precision) {}
+
+  std::optional<PointBundle> next();
+
+ private:
+  std::optional<sweep::SweepPoint> next_point();
+  void fill_window();
+  void place(const sweep::SweepPoint& point);
+
+  const sweep::Sweep& sweep_;
+  const Plan& plan_;
+  const pipeline::Share& share_;
+  const std::vector<bool>& unfinished_;
+  Precision precision_;
+  std::int64_t block_ = 0;
+  std::int64_t within_ = 0;
+  std::deque<PointBundle> window_;
+};
+
+}  // namespace gradflow::experiment

@@ -1,0 +1,240 @@
+"""The user's mistakes: one message from one rank that says what to write, exit 2, no hang, nothing written."""
+import tempfile
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+import program
+
+GOOD = """
+[network]
+activation = "tanh"
+width = 8
+depth = 6
+[data]
+batch = 4
+[init]
+sigma_w = 1.5
+[sweep]
+seed = { range = [0, 4] }
+"""
+
+# What is changed in the good file (from, to), and what the message says.
+MISTAKES_IN_THE_FILE = {
+    "unknown key": ("depth = 6", "depht = 6", ["sweep.toml:5:", "network.depht", "did you mean network.depth"]),
+    "unknown section": ("[data]", "[date]", ["sweep.toml:7:1", "date.batch", "did you mean data.batch"]),
+    "unknown activation": ('"tanh"', '"tahn"', ["sweep.toml:3:14", 'unknown activation "tahn"', "linear relu", "mish"]),
+    "unknown scheme": ("sigma_w = 1.5", 'scheme = "gausian"', ["init.scheme", "gausian", "gaussian uniform"]),
+    "unknown loss": ("[data]", '[backward]\nsource = "mean"\n[data]', ["backward.source", "mean", "random", "mse"]),
+    "unknown block": ("width = 8", 'width = 8\nblock = "conv"', ["network.block", "conv", "dense"]),
+    "unknown preset": ("[data]", '[statistics]\npreset = "all"\n[data]', ["statistics.preset", "lean", "full"]),
+    "unknown layers": ("[data]", '[statistics]\nlayers = "10"\n[data]', ["statistics.layers", "every:10"]),
+    "parameter of a name that has none": ('"tanh"', '{ name = "tanh", slope = 0.1 }', ["activation", "slope"]),
+    "text for a number": ("depth = 6", 'depth = "6"', ["sweep.toml:5:9", "network.depth", '"6"', "integer"]),
+    "real for an integer": ("depth = 6", "depth = 6.5", ["network.depth", "6.5", "integer"]),
+    "number for a name": ('"tanh"', "3", ["network.activation", "3"]),
+    "negative depth": ("depth = 6", "depth = -6", ["sweep.toml:5:9", "network.depth", "-6", "1"]),
+    "depth of 0": ("depth = 6", "depth = 0", ["network.depth", "read 0"]),
+    "width of 0": ("width = 8", "width = 0", ["network.width", "read 0"]),
+    "batch of 0": ("batch = 4", "batch = 0", ["sweep.toml:7:9", "data.batch", "read 0"]),
+    "no depth": ("depth = 6\n", "", ["network.depth", "missing"]),
+    "depth beside widths": ("width = 8", "widths = [8, 8]", ["network.depth", "network.widths"]),
+    "depth too large for its type": ("depth = 6", "depth = 3000000000", ["network.depth", "3000000000"]),
+    "integer beyond 64 bits": ("depth = 6", "depth = 99999999999999999999", ["sweep.toml:5:"]),
+    "seed too large for its type": ("{ range = [0, 4] }", '["99999999999999999999"]', ["seed"]),
+    "real too large for its type": ("sigma_w = 1.5", "sigma_w = 1e999", ["sweep.toml:9:", "1e999"]),
+    "negative sigma_w": ("sigma_w = 1.5", "sigma_w = -1.5", ["sweep.toml:9:11", "init.sigma_w", "-1.5"]),
+    "sigma_w is NaN": ("sigma_w = 1.5", "sigma_w = nan", ["sweep.toml:9:11", "init.sigma_w", "nan"]),
+    "sigma_w with he_normal": ("sigma_w = 1.5", 'sigma_w = 1.5\nscheme = "he_normal"', ["he_normal", "sigma_w", "leave"]),
+    "empty axis": ("{ range = [0, 4] }", "[]", ["sweep.toml:11:8", "seed", "empty"]),
+    "empty range": ("{ range = [0, 4] }", "{ range = [4, 4] }", ["sweep.toml:11:", "seed", "empty"]),
+    "one value twice": ("{ range = [0, 4] }", "[1, 1]", ["seed"]),
+    "unknown generator": ("{ range = [0, 4] }", "{ rnage = [0, 4] }", ["seed"]),
+    "zip of unequal lengths": ("[sweep]", "[[zip]]\ninit.sigma_b = [0, 1]\ndata.batch = [1, 2, 3]\n[sweep]",
+                               ["sweep.toml:12:", "data.batch", "init.sigma_b", "2", "3"]),
+    "TOML syntax": ("depth = 6", "depth = = 6", ["sweep.toml:5:9", "TOML syntax error"]),
+    "TOML that does not end": ("seed = { range = [0, 4] }", "seed = { range = [0, 4]", ["sweep.toml:11:"]),
+    "more points than one run takes": ("seed = { range = [0, 4] }",
+                                       "seed = { range = [0, 100000] }\ninit.sigma_b = { linspace = [1, 2, 100000] }",
+                                       ["10000000000 points", "100000000"]),
+}
+
+MISTAKES_ON_THE_COMMAND_LINE = {
+    "unknown schedule": (["--schedule", "1f2b"], ["1f2b", "gpipe 1f1b streamed_1f1b"]),
+    "stages is no number": (["--stages", "two"], ["--stages", "two", "auto"]),
+    "stages of 0": (["--stages", "0"], ["--stages", "0", "auto"]),
+    "negative microbatches": (["--microbatches", "-1"], ["--microbatches", "-1"]),
+    "threads of 0": (["--threads", "0"], ["--threads", "0"]),
+    "more stages than ranks": (["--stages", "5"], ["--stages 5", "mpirun -n 5"]),
+    "time without a unit": (["--max-time", "90"], ["--max-time", '"90"', "3h50m"]),
+    "no time": (["--max-time", ""], ["--max-time", "3h50m"]),
+    "unknown option": (["--stage", "2"], ["--stage"]),
+    "unknown key": (["--set", "network.depht=3"], ["--set network.depht=3", "did you mean network.depth"]),
+    "no value": (["--set", "network.depth"], ["--set network.depth", "key=value"]),
+    "a value of another type": (["--set", "network.depth=deep"], ["--set network.depth=deep"]),
+    "a file larger than the free space": (["--set", "network.depth=100000", "--set", "seed={range=[0,1000000]}"],
+                                          ["out.h5 would take", "GiB", "room for"]),
+}
+
+OUTPUTS_THAT_CANNOT_BE_WRITTEN = {
+    "a folder that is not there": "nowhere/out.h5",
+    "a folder that takes no files": "/proc/out.h5",
+    "a file in place of the folder": "sweep.toml/out.h5",
+    "a folder in place of the file": ".",
+    "no name": "",
+}
+
+
+def contents_of(folder):
+    """What the user has. MPI's own session files live in a folder beside them."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+class Case(NamedTuple):
+    """A run that is to be refused, and what its message says."""
+    name: str
+    expected: list
+    sweep: str = GOOD
+    options: tuple = ()
+    ranks: int = None
+
+
+def in_the_file(name, ranks=None):
+    good, bad, expected = MISTAKES_IN_THE_FILE[name]
+    assert GOOD.count(good) == 1, name
+    return Case(name, expected, sweep=GOOD.replace(good, bad), ranks=ranks)
+
+
+def on_the_command_line(name, ranks=None):
+    options, expected = MISTAKES_ON_THE_COMMAND_LINE[name]
+    return Case(name, expected, options=options, ranks=ranks)
+
+
+class BadInput(program.InFolder):
+    def assert_is_refusal(self, ended, expected):
+        self.assertEqual(ended.returncode, program.MISTAKE, ended.stderr)
+        self.assertTrue(ended.stderr.startswith("gradflow: "), ended.stderr)
+        self.assertEqual(ended.stderr.count("gradflow: "), 1, ended.stderr)
+        self.assertEqual(ended.stdout, "")
+        for text in expected:
+            self.assertIn(text, ended.stderr)
+
+    def assert_refused(self, expected, *arguments, ranks=None):
+        before = contents_of(self.folder)
+        ended = program.run(*arguments, ranks=ranks, timeout=20)
+        self.assert_is_refusal(ended, expected)
+        self.assertEqual(contents_of(self.folder), before)
+
+    def assert_all_refused(self, cases):
+        """Each in a folder of its own and some at a time: a start of MPI is mostly waiting."""
+        def run(case):
+            folder = Path(tempfile.mkdtemp(dir=self.folder))
+            (folder / "sweep.toml").write_text(case.sweep)
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, timeout=20, cwd=folder)
+            return ended, contents_of(folder)
+
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = pool.map(run, cases)
+        for case, (ended, contents) in zip(cases, outcomes):
+            with self.subTest(case.name, ranks=case.ranks):
+                self.assert_is_refusal(ended, case.expected)
+                self.assertEqual(list(contents), ["sweep.toml"])
+
+    def test_mistakes_in_the_file(self):
+        self.assert_all_refused([in_the_file(name) for name in MISTAKES_IN_THE_FILE])
+
+    def test_mistakes_in_the_file_under_mpirun(self):
+        names = ["unknown key", "unknown activation", "TOML syntax", "sigma_w with he_normal", "empty axis"]
+        self.assert_all_refused([in_the_file(name, ranks=2) for name in names])
+
+    def test_mistakes_on_the_command_line(self):
+        self.assert_all_refused([on_the_command_line(name) for name in MISTAKES_ON_THE_COMMAND_LINE])
+
+    def test_mistakes_on_the_command_line_under_mpirun(self):
+        names = ["unknown schedule", "unknown option", "a file larger than the free space"]
+        self.assert_all_refused([on_the_command_line(name, ranks=3) for name in names])
+
+    def test_missing_sweep_file(self):
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                self.assert_refused(["nowhere.toml", "No such file"], "run", "nowhere.toml", "-o", "out.h5", ranks=ranks)
+
+    def test_missing_command_or_argument(self):
+        for arguments, expected in {("rnu", "sweep.toml"): ["rnu", "plan run show report list check"], (): ["subcommand"],
+                                    ("run",): ["SWEEP.toml"], ("run", "sweep.toml"): ["--output"], ("list", "activation"): ["activations"],
+                                    ("show", "nowhere.h5"): ["nowhere.h5"], ("plan", "nowhere.toml"): ["nowhere.toml"],
+                                    ("report", "nowhere.h5", "-o", "r.html"): ["nowhere.h5"]}.items():
+            with self.subTest(arguments):
+                self.assert_refused(expected, *arguments)
+
+    def test_output_that_cannot_be_written(self):
+        self.write("sweep.toml", GOOD)
+        for name, output in OUTPUTS_THAT_CANNOT_BE_WRITTEN.items():
+            with self.subTest(name):
+                self.assert_refused([output or "--output"], "run", "sweep.toml", "-o", output)
+        self.assert_refused(["nowhere/out.h5"], "run", "sweep.toml", "-o", "nowhere/out.h5", ranks=2)
+
+    def test_output_that_is_not_ours(self):
+        self.write("sweep.toml", GOOD)
+        self.write("text.h5", "my notes")
+        with h5py.File("other.h5", "w") as file:
+            file["mine"] = [1, 2, 3]
+        (self.folder / "empty.h5").touch()
+        for output, ranks in (("text.h5", None), ("other.h5", None), ("empty.h5", None), ("other.h5", 2)):
+            with self.subTest(output, ranks=ranks):
+                self.assert_refused([output, "is not a gradflow result file"], "run", "sweep.toml", "-o", output, ranks=ranks)
+
+    def test_output_of_another_sweep(self):
+        self.write("sweep.toml", GOOD)
+        self.write("other.toml", GOOD.replace("depth = 6", "depth = 7"))
+        program.measure("sweep.toml", "out.h5")
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                self.assert_refused(["out.h5 belongs to another sweep", "point 0"], "run", "other.toml", "-o", "out.h5",
+                                    ranks=ranks)
+
+    def test_output_with_other_statistics(self):
+        self.write("sweep.toml", GOOD)
+        self.write("other.toml", GOOD + '[statistics]\nlayers = "every:2"\n')
+        program.measure("sweep.toml", "out.h5")
+
+        self.assert_refused(["out.h5", "layers"], "run", "other.toml", "-o", "out.h5")
+
+    def test_output_under_other_numerics(self):
+        self.write("sweep.toml", GOOD)
+        program.measure("sweep.toml", "out.h5")
+        with h5py.File("out.h5", "r+") as file:
+            identity = file.attrs["numerics_identity"]
+            file.attrs["numerics_identity"] = np.bytes_(identity.replace(b"OpenBLAS", b"OtherBLAS"))
+        self.write("more.toml", GOOD.replace("[0, 4]", "[0, 5]"))
+
+        self.assert_refused(["out.h5", "arithmetic", "OtherBLAS", "--allow-mixed-numerics"], "run", "more.toml", "-o", "out.h5")
+        self.assertIn("1 by this run", program.measure("more.toml", "out.h5", "--allow-mixed-numerics").stderr)
+
+    def test_more_stages_than_layers(self):
+        self.write("sweep.toml", GOOD.replace("depth = 6\n", "").replace("[sweep]", "[sweep]\nnetwork.depth = [6, 2]"))
+        self.assert_refused(["--stages 3", "point 4 (depth = 2)"], "run", "sweep.toml", "-o", "out.h5", "--stages", "3",
+                            ranks=3)
+
+    def test_second_writer(self):
+        self.write("sweep.toml", GOOD.replace("[0, 4]", "[0, 100000]"))
+        first = program.start("run", "sweep.toml", "-o", "out.h5", ranks=2)
+        try:
+            self.assertTrue(program.wait_until((self.folder / "out.h5").exists, 30))
+            for ranks in (None, 2):
+                second = program.run("run", "sweep.toml", "-o", "out.h5", ranks=ranks, timeout=20)
+                self.assertEqual(second.returncode, program.MISTAKE, second.stderr)
+                self.assertEqual(second.stderr.count("gradflow: "), 1, second.stderr)
+                self.assertIn("out.h5 is being written by another run", second.stderr)
+                self.assertRegex(second.stderr, r"process \d+")
+            self.assertIsNone(first.poll(), "the first run goes on")
+        finally:
+            program.kill(first)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,219 @@
+"""Every command of the program: what it prints for people, what it prints for programs, what --help teaches."""
+import html.parser
+import json
+import re
+import time
+import unittest
+
+import h5py
+
+import program
+
+SWEEP = """
+title = "Order to chaos"
+[network]
+width = 16
+depth = 12
+activation = "tanh"
+[init]
+sigma_b = 0.2
+[data]
+batch = 8
+[sweep]
+init.sigma_w = [0.8, 1.2, 1.6, 2.0]
+seed = { range = [0, 3] }
+"""
+
+# 10^12 points of a thousand depths each.
+ASTRONOMICAL = SWEEP.replace("depth = 12\n", "").replace("[0.8, 1.2, 1.6, 2.0]", "{ linspace = [0.5, 3, 1000000] }").replace(
+    "[0, 3]", "[0, 1000]") + "network.depth = { range = [100, 1100] }\n"
+
+OPTIONS = {
+    "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--schedule", "--set", "--json"],
+    "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--schedule", "--max-time", "--set",
+            "--allow-mixed-numerics"],
+    "show": ["FILE.h5", "--point", "--json"],
+    "report": ["FILE.h5", "-o,--output"],
+    "list": ["CATALOGUE", "activations", "blocks", "initialisers", "statistics", "schedules", "losses"],
+    "check": ["DIR"],
+}
+
+CATALOGUES = {
+    "activations": "linear relu leaky_relu tanh hard_tanh sigmoid erf sin softsign arctan elu selu gelu gelu_tanh silu mish "
+                   "softplus hard_swish",
+    "blocks": "dense",
+    "initialisers": "gaussian uniform truncated_normal orthogonal identity he_normal glorot_uniform lecun_normal "
+                    "pytorch_default",
+    "schedules": "gpipe 1f1b streamed_1f1b",
+    "losses": "random mse",
+    "presets": "lean standard full",
+    "statistics": "dgrad_log10_norm_mean act_log10_q wgrad_log10_norm dgrad_underflow_fraction",
+    "keys": "network.depth init.sigma_w data.batch seed run.precision statistics.layers",
+}
+
+
+class Page(html.parser.HTMLParser):
+    """Tags that are open, every id, and everything the page would load from elsewhere."""
+    VOID = {"meta", "br", "hr", "img", "input", "link", "col", "wbr"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.mistakes, self.elsewhere = [], [], [], []
+        self.feed(text)
+        self.close()
+        self.mistakes += [f"<{tag}> is never closed" for tag in self.open]
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.elsewhere += [value for name, value in attributes
+                           if name in ("src", "href", "xlink:href") and not re.match(r"#|data:", value)]
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open[-1] != tag:
+            self.mistakes.append(f"</{tag}> at {self.getpos()} while open: {self.open[-3:]}")
+        else:
+            self.open.pop()
+
+
+class Commands(program.InFolder):
+    def setUp(self):
+        super().setUp()
+        self.write("sweep.toml", SWEEP)
+
+    def out(self, *arguments, **options):
+        ended = program.run(*arguments, **options)
+        self.assertEqual(ended.returncode, program.COMPLETE, ended.stderr)
+        return ended.stdout
+
+    def test_help_mentions_every_option(self):
+        overview = self.out("--help")
+        for command, options in OPTIONS.items():
+            self.assertRegex(overview, rf"(?m)^  {command}  +\S")
+            text = self.out(command, "--help")
+            for option in options:
+                self.assertIn(option, text, command)
+        self.assertRegex(self.out("--version"), r"^\d+\.\d+\.\d+\n$")
+
+    def test_help_is_printed_once_under_mpirun(self):
+        self.assertEqual(self.out("run", "--help", ranks=2), self.out("run", "--help"))
+
+    def test_plan_says_what_would_happen(self):
+        text = self.out("plan", "sweep.toml", "--ranks", "6", "--stages", "2")
+        for line in (r"^Order to chaos", r"axis +init.sigma_w \(4 values\)", r"axis +seed \(3 values\)", r"points +12\b",
+                     r"ranks +6 = 3 pipelines of 2 stages", r"schedule +streamed_1f1b", r"memory +about .*per rank",
+                     r"result file +about [\d.]+ KiB", r"time +about"):
+            self.assertRegex(text, line)
+        self.assertEqual([path.name for path in self.folder.glob("*.*")], ["sweep.toml"])
+
+    def test_plan_for_programs(self):
+        plan = json.loads(self.out("plan", "sweep.toml", "--ranks", "5", "--stages", "2", "--json"))
+        self.assertEqual((plan["points"], plan["ranks"], plan["stages"], plan["groups"]), (12, 5, 2, 3))
+
+    def test_plan_under_mpirun_is_for_its_ranks(self):
+        plan = json.loads(self.out("plan", "sweep.toml", "--stages", "3", "--json", ranks=3))
+        self.assertEqual((plan["ranks"], plan["stages"]), (3, 3))
+
+    def test_plan_predicts_the_size_of_the_file(self):
+        for depth in ("network.depth=200", "network.depth=[150, 250]"):
+            with self.subTest(depth):
+                plan = json.loads(self.out("plan", "sweep.toml", "--set", depth, "--json"))
+                program.measure("sweep.toml", "out.h5", "--set", depth)
+                # Beside the measurements: the names and attributes of every variable and the ring of launches.
+                with h5py.File("out.h5") as file:
+                    measured = sum(variable.id.get_storage_size() for name, variable in file.items()
+                                   if not name.startswith("launch"))
+                self.assertLess(abs(plan["file_bytes"] / measured - 1), 0.05)
+                (self.folder / "out.h5").unlink()
+
+    def test_plan_answers_any_size_at_once(self):
+        self.write("large.toml", ASTRONOMICAL)
+        start = time.monotonic()
+        plan = json.loads(self.out("plan", "large.toml", "--json"))
+        self.assertLess(time.monotonic() - start, 10)
+        self.assertEqual(plan["points"], 10**12)
+        # The mean depth is 599.5, and a row takes 8 bytes for each of at least 30 statistics.
+        self.assertGreater(plan["file_bytes"], 599 * 30 * 8 * 1e12)
+
+        ended = program.run("run", "large.toml", "-o", "out.h5")
+        self.assertEqual(ended.returncode, program.MISTAKE)
+        self.assertIn("1000000000000 points", ended.stderr)
+
+    def test_list_names_every_catalogue(self):
+        everything = self.out("list")
+        for catalogue, names in CATALOGUES.items():
+            text = self.out("list", catalogue)
+            self.assertIn(text.strip(), everything)
+            for name in names.split():
+                self.assertRegex(text, rf"(?m)^  {re.escape(name)} +\S", catalogue)
+
+    def test_check_answers_for_this_machine(self):
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                text = self.out("check", ".", ranks=ranks)
+                for line in (r"MPI +", r"numerics +", r"rank 0 .*CPUs in its mask", r"known answer +.*: right"):
+                    self.assertRegex(text, line)
+                self.assertEqual([path.name for path in self.folder.glob("*.*")], ["sweep.toml"])
+
+    def test_show_has_one_line_for_each_configuration(self):
+        program.measure("sweep.toml", "out.h5")
+        text = self.out("show", "out.h5")
+        self.assertIn("Order to chaos", text)
+        for sigma_w in ("0.8", "1.2", "1.6"):
+            self.assertRegex(text, rf"(?m)^.*\b{re.escape(sigma_w)}\b")
+
+    def test_show_of_one_point_has_one_line_for_each_layer(self):
+        program.measure("sweep.toml", "out.h5")
+        text = self.out("show", "out.h5", "--point", "5")
+        for layer in range(1, 13):
+            self.assertRegex(text, rf"(?m)^\W*{layer}\b")
+        ended = program.run("show", "out.h5", "--point", "12")
+        self.assertEqual(ended.returncode, program.MISTAKE)
+        self.assertIn("12", ended.stderr)
+
+    def test_show_for_programs(self):
+        program.measure("sweep.toml", "out.h5")
+        self.assertTrue(json.loads(self.out("show", "out.h5", "--json")))
+        self.assertTrue(json.loads(self.out("show", "out.h5", "--point", "0", "--json")))
+
+    def test_show_of_a_file_with_missing_points(self):
+        ended = program.run("run", "sweep.toml", "-o", "out.h5", "--max-time", "0s")
+        self.assertEqual(ended.returncode, program.RESUMABLE)
+        self.assertTrue(self.out("show", "out.h5"))
+        self.out("report", "out.h5", "-o", "out.html")
+
+    def test_report_is_one_well_formed_page_without_anything_from_elsewhere(self):
+        program.measure("sweep.toml", "out.h5")
+        self.out("report", "out.h5", "-o", "out.html")
+        text = (self.folder / "out.html").read_text()
+        self.assertTrue(text.lower().startswith("<!doctype html>"))
+        page = Page(text)
+        self.assertEqual(page.mistakes, [])
+        self.assertEqual(page.elsewhere, [])
+        self.assertIn("svg", page.tags)
+        self.assertIn("table", page.tags)
+        self.assertIn("Order to chaos", text)
+        # The one address a page may name without loading it is the name of the SVG language.
+        self.assertEqual(set(re.findall(r"https?://[^\s\"'<)]*", text)) - {"http://www.w3.org/2000/svg"}, set())
+
+    def test_report_of_nothing_that_can_be_read(self):
+        self.write("notes.h5", "my notes")
+        ended = program.run("report", "notes.h5", "-o", "out.html")
+        self.assertEqual(ended.returncode, program.MISTAKE)
+        self.assertIn("notes.h5 is not a gradflow result file", ended.stderr)
+        self.assertFalse((self.folder / "out.html").exists())
+
+    def test_progress_in_a_batch_log_is_plain_lines(self):
+        ended = program.measure("sweep.toml", "out.h5", ranks=2)
+        self.assertNotIn("\r", ended.stderr)
+        self.assertNotIn("\033", ended.stderr)
+        self.assertRegex(ended.stderr, r"(?m)^12 / 12 points \(100\.0 %\)")
+        self.assertEqual(ended.stderr.count("12 of 12 points done"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,216 @@
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "gradflow/core/parallel.hpp"
+#include "measured.hpp"
+#include "nn/networks.hpp"
+#include "nn/recording.hpp"
+
+namespace gradflow::pipeline {
+namespace {
+
+using nn::NetworkSpec;
+using nn::Widths;
+
+/// Points that share their unit weights and nothing else.
+nn::Bundle assorted_points(const Widths& widths) {
+  nn::Bundle bundle{
+      nn::with_batch(nn::network(widths, "tanh", 1.3, 0.2), 1),
+      nn::with_batch(nn::network(widths, "relu", 1.4), 8),
+      nn::with_batch(nn::network(widths, "gelu", 0.3, 1), 17),
+      nn::with_batch(nn::network(widths, "linear", 1e-30), 64),
+      nn::with_batch(nn::network(widths, "selu", 1e30, 1e20), 100),
+      nn::with_batch(nn::network(widths, "sigmoid", 2, 1e-9), 130),
+  };
+  bundle[4].backward.shared = true;
+  return bundle;
+}
+
+const std::vector<Widths> shapes{Widths::uniform(4, 5),   Widths::uniform(4, 10),  Widths::uniform(4, 16),
+                                 Widths::uniform(4, 32),  Widths::uniform(4, 48),  Widths::uniform(4, 50),
+                                 Widths::uniform(4, 100), Widths::uniform(4, 200), Widths::listed({7, 130, 20, 65, 3})};
+
+class EveryShape : public testing::TestWithParam<Widths> {
+ protected:
+  /// Calls check(results) for what `bundle` gives under `run`, against each point measured alone in one microbatch.
+  template <class Real>
+  static void expect_as_alone(const nn::Bundle& bundle, const std::vector<PointResult>& results) {
+    for (std::size_t i = 0; i < bundle.size(); ++i) {
+      SCOPED_TRACE(testing::Message() << "batch " << bundle[i].batch << ", " << bundle[i].activation.name());
+      const PointResult alone = std::move(measure<Real>({bundle[i]}).front());
+      ASSERT_EQ(results[i].layers.size(), std::size_t(bundle[i].depth()));
+      EXPECT_EQ(results[i].failure, alone.failure);
+      expect_same_statistics(results[i], alone);
+    }
+  }
+};
+
+TEST_P(EveryShape, GivesAPointTheSameBitsInABundleAndAlone) {
+  const nn::Bundle bundle = assorted_points(GetParam());
+  for (const int microbatches : {1, 2, 4}) {
+    SCOPED_TRACE(testing::Message() << microbatches << " microbatches");
+    expect_as_alone<float>(bundle, measure<float>(bundle, microbatches));
+    expect_as_alone<double>(bundle, measure<double>(bundle, microbatches));
+  }
+}
+
+TEST_P(EveryShape, GivesAPointTheSameBitsHoweverItsBatchIsCut) {
+  for (const NetworkSpec& point : assorted_points(GetParam())) {
+    for (const int microbatches : {2, 3, 4, 5}) {
+      if (microbatches > nn::most_microbatches({point})) continue;
+      SCOPED_TRACE(testing::Message() << microbatches << " microbatches");
+      expect_as_alone<float>({point}, measure<float>({point}, microbatches));
+      expect_as_alone<double>({point}, measure<double>({point}, microbatches));
+    }
+  }
+}
+
+TEST_P(EveryShape, GivesTheSameBitsWithAnyNumberOfThreads) {
+  const nn::Bundle bundle = assorted_points(GetParam());
+  for (const int threads : {1, 2, 3}) {
+    SCOPED_TRACE(testing::Message() << threads << " threads");
+    Threads(threads).run([&] {
+      for (const int microbatches : {1, 2}) {
+        const std::vector<PointResult> single = measure<float>(bundle, microbatches);
+        const std::vector<PointResult> twice = measure<double>(bundle, microbatches);
+        Threads(1).run([&] {
+          expect_as_alone<float>(bundle, single);
+          expect_as_alone<double>(bundle, twice);
+        });
+      }
+    });
+  }
+}
+
+TEST_P(EveryShape, GivesTheSameBitsHoweverItsLayersAreCutIntoStages) {
+  const nn::Bundle bundle = assorted_points(GetParam());
+  for (const int stages : {2, 3, 4}) {
+    SCOPED_TRACE(testing::Message() << stages << " stages");
+    expect_as_alone<float>(bundle, measure<float>(bundle, 2, stages));
+    expect_as_alone<double>(bundle, measure<double>(bundle, 2, stages));
+  }
+}
+
+std::string columns(const testing::TestParamInfo<Widths>& info) {
+  return info.param[0] == info.param[1] ? std::to_string(info.param[0]) + "columns" : "unequal";
+}
+INSTANTIATE_TEST_SUITE_P(Columns, EveryShape, testing::ValuesIn(shapes), columns);
+
+class EveryActivation : public testing::TestWithParam<std::string_view> {};
+
+TEST_P(EveryActivation, HasTheSameBitsInABundleAndInMicrobatches) {
+  const Widths widths = Widths::uniform(4, 48);
+  NetworkSpec mild = nn::with_batch(nn::network(widths, GetParam(), 1.1, 0.3), 40);
+  NetworkSpec wild = nn::with_batch(nn::network(widths, GetParam(), 40), 70);
+  for (const nn::LossRow& loss : nn::losses()) {
+    const nn::Bundle bundle{nn::with_loss(mild, loss.name), nn::with_loss(wild, loss.name)};
+
+    const std::vector<PointResult> together = measure<float>(bundle, 3);
+
+    for (std::size_t i = 0; i < bundle.size(); ++i) {
+      expect_same_statistics(together[i], measure<float>({bundle[i]}).front());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(nn::activation_names()), nn::row_name);
+
+double mean_log10_norm(const nn::Samples& samples) {
+  double sum = 0;
+  for (const nn::Row& row : samples) sum += row.log10_norm();
+  return sum / double(samples.size());
+}
+
+TEST(Stage, RecordsWhatItsBlocksShow) {
+  const NetworkSpec point = nn::with_batch(nn::network(Widths::uniform(6, 48), "tanh", 1.3, 0.2), 70);
+  const nn::Recording recording = nn::record<double>({point});
+
+  const PointResult result = std::move(measure<double>({point}, 2).front());
+
+  ASSERT_EQ(result.layers.size(), 6u);
+  for (int l = 1; l <= 6; ++l) {
+    const stats::LayerRecord& record = result.layers[std::size_t(l - 1)];
+    const nn::LayerRecording& shown = recording.layer(l);
+    EXPECT_NEAR(record.preact.norms().log10_mean(), mean_log10_norm(shown.preact[0]), 1e-13);
+    EXPECT_NEAR(record.act.norms().log10_mean(), mean_log10_norm(shown.act[0]), 1e-13);
+    EXPECT_NEAR(record.dgrad.norms().log10_mean(), mean_log10_norm(shown.dgrad[0]), 1e-13);
+    EXPECT_EQ(record.act.elements(), 70 * 48);
+    EXPECT_EQ(record.gradients.batch, 70);
+    EXPECT_EQ(record.gradients.wgrad_squared, shown.gradients[0].weight_gradient_squared);
+    EXPECT_EQ(record.gradients.bgrad_squared, shown.gradients[0].bias_gradient_squared);
+    EXPECT_EQ(record.gradients.weight_squared, shown.gradients[0].weight_squared);
+  }
+}
+
+TEST(Stage, RecordsOnlyTheLayersItIsAskedForAndThoseTheSame) {
+  const nn::Bundle bundle = assorted_points(Widths::uniform(9, 20));
+  const std::vector<PointResult> all = measure<float>(bundle);
+  Observation some = everything_of(bundle);
+  some.layers = {1, 4, 9};
+
+  Stage<float> stage(bundle, {0, 9}, 1, some, [] {});
+  nn::Failures failures(bundle.size());
+  State<float> output = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
+  stage.backward(0, nn::cotangent(bundle, std::move(output), stage.rows(0), failures), nn::Entry::preactivation);
+  const std::vector<PointResult> results = std::move(stage).results();
+
+  for (std::size_t i = 0; i < bundle.size(); ++i) {
+    ASSERT_EQ(results[i].layers.size(), 3u);
+    expect_same_bits(results[i].layers[0], all[i].layers[0]);
+    expect_same_bits(results[i].layers[1], all[i].layers[3]);
+    expect_same_bits(results[i].layers[2], all[i].layers[8]);
+  }
+}
+
+TEST(Stage, BreathesBetweenItsBlocks) {
+  const nn::Bundle bundle{nn::network(Widths::uniform(9, 20), "tanh", 1)};
+  int breaths = 0;
+
+  Stage<float> stage(bundle, {0, 9}, 1, everything_of(bundle), [&] { ++breaths; });
+  EXPECT_GE(std::exchange(breaths, 0), 9);  // weights take time too
+  State<float> output = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
+  EXPECT_GE(std::exchange(breaths, 0), 9);
+  stage.backward(0, std::move(output), nn::Entry::preactivation);
+  EXPECT_GE(breaths, 9);
+}
+
+TEST(Stage, KeepsAFailureToItsPointAndFindsTheSameHoweverItIsCut) {
+  const Widths widths = Widths::uniform(6, 20);
+  const nn::Bundle bundle{nn::with_batch(nn::network(widths, "tanh", 1.3), 70),
+                          nn::with_batch(nn::network(widths, "sin", 6e6), 70),  // some |z| are above 2^24
+                          nn::with_batch(nn::network(widths, "relu", 1.4), 40)};
+  const std::vector<PointResult> whole = measure<float>(bundle);
+  EXPECT_EQ(whole[1].failure.code, FailureCode::phase_lost);
+
+  for (const int microbatches : {1, 2, 3}) {
+    for (const int stages : {1, 2, 4, 6}) {
+      const std::vector<PointResult> cut = measure<float>(bundle, microbatches, stages);
+      for (std::size_t i = 0; i < bundle.size(); ++i) EXPECT_EQ(cut[i].failure, whole[i].failure);
+      expect_same_statistics(cut[0], measure<float>({bundle[0]}).front());
+      expect_same_statistics(cut[2], measure<float>({bundle[2]}).front());
+    }
+  }
+}
+
+TEST(Stage, HoldsOneStateOfSeveralMicrobatchesInFlight) {
+  const nn::Bundle bundle{nn::with_batch(nn::network(Widths::uniform(5, 32), "tanh", 1.2, 0.1), 100)};
+  const auto backward = [&](Stage<float>& stage, int m, State<float> output, nn::Failures& failures) {
+    stage.backward(m, nn::cotangent(bundle, std::move(output), stage.rows(m), failures), nn::Entry::preactivation);
+  };
+
+  // As 1f1b with a window of 2, where measure() has all of them in flight.
+  Stage<float> stage(bundle, {0, 5}, 4, everything_of(bundle), [] {});
+  nn::Failures failures(1);
+  State<float> previous = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
+  for (int m = 1; m < 4; ++m) {
+    State<float> next = stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
+    backward(stage, m - 1, std::exchange(previous, std::move(next)), failures);
+  }
+  backward(stage, 3, std::move(previous), failures);
+
+  expect_same_statistics(std::move(stage).results().front(), measure<float>(bundle).front());
+}
+
+}  // namespace
+}  // namespace gradflow::pipeline
