@@ -1,5 +1,6 @@
 #include "launcher.hpp"
 
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <spawn.h>
@@ -20,41 +21,44 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return list;
 }
 
-/// Both ends of a pipe, closed when it goes.
-struct Pipe {
-  Pipe() {
-    if (pipe(ends) != 0) throw Error(fmt::format("pipe: {}", std::strerror(errno)));
+/// Where a child writes: a file without a name, read when the child has ended.
+class Output {
+ public:
+  Output() : file_(std::tmpfile()) {
+    if (!file_) throw Error(fmt::format("temporary file: {}", std::strerror(errno)));
   }
-  ~Pipe() {
-    close(ends[0]);
-    close_writing_end();
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output() { std::fclose(file_); }
+
+  int descriptor() const { return fileno(file_); }
+
+  std::string text() const {
+    std::string text;
+    char bytes[4096];
+    std::rewind(file_);
+    for (std::size_t n = 0; (n = std::fread(bytes, 1, sizeof bytes, file_)) > 0;) text.append(bytes, n);
+    return text;
   }
-  void close_writing_end() {
-    if (ends[1] >= 0) close(ends[1]);
-    ends[1] = -1;
-  }
-  int ends[2] = {-1, -1};
+
+ private:
+  std::FILE* file_;
 };
 
-pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& environment,
-            const Pipe& pipe) {
+int status_of(const std::vector<std::string>& command, const std::vector<std::string>& environment,
+              const Output& out, const Output& err) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, pipe.ends[1], STDOUT_FILENO);
-  posix_spawn_file_actions_addclose(&actions, pipe.ends[0]);
+  posix_spawn_file_actions_adddup2(&actions, out.descriptor(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err.descriptor(), STDERR_FILENO);
   pid_t child = 0;
   const int failed = posix_spawnp(&child, command[0].c_str(), &actions, nullptr, pointers(command).data(),
                                   pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) throw Error(fmt::format("{}: {}", command[0], std::strerror(failed)));
-  return child;
-}
-
-std::string read_all(int from) {
-  std::string text;
-  char bytes[4096];
-  for (ssize_t n = 0; (n = read(from, bytes, sizeof bytes)) > 0;) text.append(bytes, std::size_t(n));
-  return text;
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
 }
 
 }  // namespace
@@ -71,15 +75,13 @@ Launcher Launcher::with(const std::string& name, const std::string& value) const
 }
 
 std::string Launcher::output_of(const std::vector<std::string>& command) const {
-  Pipe pipe;
-  const pid_t child = start(command, environment_, pipe);
-  pipe.close_writing_end();
-  std::string text = read_all(pipe.ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    throw Error(fmt::format("{} failed", fmt::join(command, " ")));
-  return text;
+  const Output out;
+  const Output err;
+  const int status = status_of(command, environment_, out, err);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    throw Error(fmt::format("{} failed:\n{}{}", fmt::join(command, " "), out.text(), err.text()));
+  }
+  return out.text();
 }
 
 std::string Launcher::output_of_ranks(int ranks, const std::vector<std::string>& command) const {

@@ -15,7 +15,7 @@ class Launcher {
   /// The same with one more variable.
   Launcher with(const std::string& name, const std::string& value) const;
 
-  /// What the program wrote to stdout. Its stderr is ours.
+  /// What the program wrote to stdout. What it wrote to stderr is shown if it fails.
   /// @param command  the program, found on PATH, and its arguments
   /// @throws Error if it cannot be started or ends with another status than 0
   std::string output_of(const std::vector<std::string>& command) const;

@@ -49,10 +49,10 @@ void add_options(CLI::App& program, Arguments& arguments) {
   program.add_flag("--pytorch", arguments.pytorch, "measure PyTorch beside gradflow, too");
   program.add_option("--python", settings.python, "a Python that has torch")->capture_default_str();
   program.add_option("--repeats", settings.repeats, "rounds")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   program.add_option("--threads", settings.threads, "cores measured together")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   program.add_option("--json", arguments.json, "also write every figure to this file")->type_name("FILE");
   program.add_option("--folder", arguments.folder, "folder for scratch files")->capture_default_str();
@@ -62,7 +62,7 @@ void add_options(CLI::App& program, Arguments& arguments) {
 
 /// @throws UserError for an unknown name
 std::vector<const Section*> chosen(const Arguments& arguments) {
-  std::set<const Section*> wanted;
+  std::set<const Section*> wanted;  // in the order of the catalogue
   for (const std::string& name : arguments.only) wanted.insert(&find(sections(), "section", name));
   for (const Section& section : sections()) {
     const bool asked_for = section.name == "pytorch" && arguments.pytorch;
@@ -115,6 +115,13 @@ void measure(const mpi::Communicator& world, Arguments& arguments) {
   const ScratchFolder folder(arguments.folder);
   arguments.settings.folder = folder.path();
 
+  std::ofstream json;
+  if (!arguments.json.empty()) json.open(arguments.json);
+  if (!arguments.json.empty() && !json) {
+    throw UserError(
+        fmt::format("--json: cannot write \"{}\"; expected a file in a folder that exists", arguments.json));
+  }
+
   print_machine(arguments.settings);
   const nlohmann::json where = machine(arguments.settings);
   Table table;
@@ -122,12 +129,7 @@ void measure(const mpi::Communicator& world, Arguments& arguments) {
     table.begin(std::string(section->name), std::string(section->doc));
     section->measure(world, arguments.settings, table);
   }
-  if (arguments.json.empty()) return;
-  std::ofstream file(arguments.json);
-  file << nlohmann::json{{"machine", where}, {"figures", table.json()}}.dump(2) << '\n';
-  if (!file)
-    throw UserError(
-        fmt::format("--json: cannot write \"{}\"; expected a file in a folder that exists", arguments.json));
+  if (json.is_open()) json << nlohmann::json{{"machine", where}, {"figures", table.json()}}.dump(2) << '\n';
 }
 
 int main(int argc, char** argv) {

@@ -47,9 +47,10 @@ double together(const mpi::Communicator& world, const std::function<void()>& wor
   });
 }
 
-mpi::Buffer wait_for(mpi::PendingReceive incoming) {
-  while (!incoming.ready()) std::this_thread::yield();
-  return std::move(incoming).wait();
+/// Naps between two looks: there may be more ranks than cores, and a rank that waits should not hold one.
+void wait_for(mpi::PendingReceive incoming) {
+  while (!incoming.ready()) std::this_thread::sleep_for(std::chrono::microseconds(20));
+  std::move(incoming).wait();
 }
 
 /// Half of a round trip between two neighbours.

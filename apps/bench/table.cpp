@@ -9,12 +9,12 @@ namespace gradflow::bench {
 void Table::begin(const std::string& section, const std::string& doc) {
   section_ = section;
   fmt::print("\n{}: {}\n", section, doc);
-  fmt::print("  {:<44} {:<44} {:>9} {:<8} {:>9} {:>9}  {}\n", "case", "measured", "median", "unit", "lowest",
+  fmt::print("  {:<51} {:<45} {:>9} {:<5} {:>9} {:>9}  {}\n", "case", "measured", "median", "unit", "lowest",
              "highest", "goal");
 }
 
 void Table::add(std::string what, std::string measured, Median value, std::string unit, std::string goal) {
-  fmt::print("  {:<44} {:<44} {:>9.4g} {:<8} {:>9.4g} {:>9.4g}  {}\n", what, measured, value.value, unit,
+  fmt::print("  {:<51} {:<45} {:>9.4g} {:<5} {:>9.4g} {:>9.4g}  {}\n", what, measured, value.value, unit,
              value.lowest, value.highest, goal);
   std::fflush(stdout);
   entries_.push_back(

@@ -72,12 +72,14 @@ int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::ti
   const experiment::Plan plan =
       experiment::make_plan(sweep, arguments.sweep.request(), world.size(), threads_per_rank(world));
 
+  const int ranks_here = world.ranks_on_this_host();
   ProgressLine line;
   experiment::RunOptions options{.output = arguments.output,
                                  .allow_mixed_numerics = arguments.allow_mixed_numerics};
   options.stop = stop;
   options.progress = [&, begun = false](std::uint64_t finished, std::uint64_t points) mutable {
-    if (!std::exchange(begun, true)) print_plan(plan, points);  // a run that is refused says nothing else
+    if (!std::exchange(begun, true))
+      print_plan(plan, points, ranks_here);  // a run that is refused says nothing else
     line.show(finished, points);
   };
 

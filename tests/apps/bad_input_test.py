@@ -1,4 +1,5 @@
 """The user's mistakes: one message from one rank that says what to write, exit 2, no hang, nothing written."""
+import os
 import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -130,11 +131,13 @@ class BadInput(program.InFolder):
         self.assertEqual(contents_of(self.folder), before)
 
     def assert_all_refused(self, cases):
-        """Each in a folder of its own and some at a time: a start of MPI is mostly waiting."""
+        """Some at a time, because a start of MPI is mostly waiting; each in a folder of its own, MPI's session too: Open MPI
+        removes the session folder of its host when a job ends, whether or not another is just beginning."""
         def run(case):
             folder = Path(tempfile.mkdtemp(dir=self.folder))
             (folder / "sweep.toml").write_text(case.sweep)
-            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, timeout=20, cwd=folder)
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, timeout=20, cwd=folder,
+                                env=os.environ | {"TMPDIR": str(folder)})
             return ended, contents_of(folder)
 
         with ThreadPoolExecutor(4) as pool:

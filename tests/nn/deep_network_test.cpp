@@ -11,8 +11,8 @@ namespace {
 constexpr int depth = 10000, width = 32;
 constexpr int transient = 200;  ///< layers until phi is a straight line, or two, to 1e-9
 
-/// E ln of sigma_w^2/N sum of (g_i x_i)^2, x_i normal and g_i a fair coin's choice between two slopes: the increment of ln
-/// of the squared norm, forward and backward. By E ln X = int (e^-t - E e^(-tX)) dt/t.
+/// E ln of sigma_w^2/N sum of (g_i x_i)^2, x_i normal and g_i a fair coin's choice between two slopes: the
+/// increment of ln of the squared norm, forward and backward. By E ln X = int (e^-t - E e^(-tX)) dt/t.
 double mean_increment(double sigma_w, double slope_above, double slope_below) {
   const auto half = [](double slope, double t) { return 0.5 / std::sqrt(1 + 2 * slope * slope * t / width); };
   double integral = 0;
@@ -28,13 +28,15 @@ struct Line {
   double mean = 0, standard_error = 0;
 };
 
-/// Of the increments of ln of the squared norm of sample 0, per layer in the direction of the pass. They are independent
-/// (linear) or uncorrelated (two slopes), so their own variance is all there is to know.
+/// Of the increments of ln of the squared norm of sample 0, per layer in the direction of the pass. They are
+/// independent (linear) or uncorrelated (two slopes), so their own variance is all there is to know.
 template <class SignalOf>
 Line increments(const Recording& recording, SignalOf signal_of, int direction) {
   double sum = 0, squares = 0;
   for (int l = transient; l < depth; ++l) {
-    const auto log_of = [&](int layer) { return std::log(10.0) * signal_of(recording.layer(layer)).squared_norm().log10(); };
+    const auto log_of = [&](int layer) {
+      return std::log(10.0) * signal_of(recording.layer(layer)).squared_norm().log10();
+    };
     const double s = direction * (log_of(l + 1) - log_of(l));
     sum += s;
     squares += s * s;

@@ -49,7 +49,8 @@ template <class Real>
 Signal<Real> random_signal(int samples, int width) {
   Signal<Real> signal(padded_rows(samples), width);
   for (int s = 0; s < samples; ++s) {
-    fill_normal<Real>({9, Purpose::data, 0}, std::uint32_t(s), signal.values.row(s).first(std::size_t(width)));
+    fill_normal<Real>({9, Purpose::data, 0}, std::uint32_t(s),
+                      signal.values.row(s).first(std::size_t(width)));
   }
   return signal;
 }
@@ -171,7 +172,9 @@ TYPED_TEST(DenseLayer, GoesOnAsIfASampleThatFailsWereZero) {
   for (int s = 0; s < 40; ++s) {
     const bool failed = s == 34 || s == 38;
     const std::vector<TypeParam> zeros(std::size_t(found.values.cols()), TypeParam(0));
-    EXPECT_TRUE(std::ranges::equal(found.values.row(s), failed ? std::span<const TypeParam>(zeros) : expected.values.row(s))) << s;
+    EXPECT_TRUE(std::ranges::equal(found.values.row(s),
+                                   failed ? std::span<const TypeParam>(zeros) : expected.values.row(s)))
+        << s;
   }
 }
 

@@ -68,7 +68,8 @@ TEST_P(EveryActivation, TakesTheLargestWeightsOrSaysWhyNot) {
 
 bool has_no_exponent(const Exact& y) { return y == 0 || abs(ilogb(y)) > largest_exponent - 64; }
 
-/// Networks of one unit: z wanders over all sizes and signs, far into the tails, and nothing hides behind a larger one.
+/// Networks of one unit: z wanders over all sizes and signs, far into the tails, and nothing hides behind a
+/// larger one.
 class SingleUnit : public EveryActivation {
  protected:
   bool zero_on_purpose(double x) const {
@@ -85,7 +86,8 @@ class SingleUnit : public EveryActivation {
       expect_every_step<Real>(spec, recording);
       return;
     }
-    const Row& before = failure.layer == 1 ? recording.input[0][0] : recording.layer(failure.layer - 1).act[0][0];
+    const Row& before =
+        failure.layer == 1 ? recording.input[0][0] : recording.layer(failure.layer - 1).act[0][0];
     const Row z = Layer<Real>(spec, failure.layer).times(before).value;
     const Exact x = ldexp(Exact(z.values[0]), int(z.exponent));
     if (phi.name() == "sin") {

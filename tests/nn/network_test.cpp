@@ -51,7 +51,8 @@ TEST(Bundle, HoldsNoPointsWithDifferentUnitWeightsOrAnotherLoss) {
 
 Bundle bundle_of_batches(const std::vector<int>& batches) {
   Bundle bundle;
-  for (const int batch : batches) bundle.push_back(with_batch(network(Widths::uniform(2, 8), "tanh", 1), batch));
+  for (const int batch : batches)
+    bundle.push_back(with_batch(network(Widths::uniform(2, 8), "tanh", 1), batch));
   return bundle;
 }
 

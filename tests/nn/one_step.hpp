@@ -8,8 +8,8 @@
 #include "activation_reference.hpp"
 #include "recording.hpp"
 
-/// The arithmetic of one layer in float64 with an exponent, from what the layers beside it have stored: however deep a
-/// network is, its arithmetic is right if every single step is.
+/// The arithmetic of one layer in float64 with an exponent, from what the layers beside it have stored:
+/// however deep a network is, its arithmetic is right if every single step is.
 namespace gradflow::nn {
 
 inline Scaled scaled_of(const reference::Exact& x) {
@@ -24,10 +24,12 @@ class Elementwise {
   explicit Elementwise(const Activation& phi) : phi_(phi) {}
 
   std::vector<Scaled> values(const Row& z) const {
-    return of(z, [&](Scaled x) { return near_value(x); }, reference::value);
+    return of(
+        z, [&](Scaled x) { return near_value(x); }, reference::value);
   }
   std::vector<Scaled> slopes(const Row& z) const {
-    return of(z, [&](Scaled x) { return Scaled::of(phi_.slope(in_range(x))); }, reference::slope);
+    return of(
+        z, [&](Scaled x) { return Scaled::of(phi_.slope(in_range(x))); }, reference::slope);
   }
 
  private:
@@ -68,7 +70,8 @@ inline Scaled squared_sum(const std::vector<Scaled>& x) {
   return sum;
 }
 
-/// A product with what its rounding is relative to: the sum of the absolute values of its terms, element by element.
+/// A product with what its rounding is relative to: the sum of the absolute values of its terms, element by
+/// element.
 struct Product {
   Row value;
   std::vector<double> size;  ///< with the exponent of `value`
@@ -79,7 +82,8 @@ template <class Real>
 class Layer {
  public:
   Layer(const NetworkSpec& spec, int l)
-      : unit_(unit_weights<Real>(*spec.init.scheme, spec.seed, l, spec.widths.fan_in(l), spec.widths.fan_out(l))),
+      : unit_(unit_weights<Real>(*spec.init.scheme, spec.seed, l, spec.widths.fan_in(l),
+                                 spec.widths.fan_out(l))),
         scale_(Scaled::of(spec.init.weight_scale(spec.widths.fan_in(l), spec.widths.fan_out(l)))),
         fan_in_(std::size_t(spec.widths.fan_in(l))),
         fan_out_(std::size_t(spec.widths.fan_out(l))) {}
@@ -129,7 +133,8 @@ class StepCheck {
     const double condition = sqrt(squared_sum(uncertainty) / truth).value();
     // As many roundings as terms, and the error of phi or phi'. The factor is for log10 of the squared norm.
     const double relative = (double(row.values.size()) * unit_roundoff + function_error) * condition;
-    ASSERT_NEAR(got.log10(), truth.log10(), 2 * relative / std::log(10.0)) << signal << " of layer " << layer_;
+    ASSERT_NEAR(got.log10(), truth.log10(), 2 * relative / std::log(10.0))
+        << signal << " of layer " << layer_;
   }
 
  private:
@@ -144,8 +149,8 @@ inline std::vector<Scaled> scaled(const std::vector<double>& values, std::int64_
   return all;
 }
 
-/// What an error of phi' is relative to: the smooth rectifiers have a minimum between -2 and -0.3, where phi' is the small
-/// difference of terms of size 0.1.
+/// What an error of phi' is relative to: the smooth rectifiers have a minimum between -2 and -0.3, where phi'
+/// is the small difference of terms of size 0.1.
 inline std::vector<Scaled> sizes_of_slopes(const Row& z, std::vector<Scaled> slopes) {
   for (std::size_t j = 0; j < slopes.size(); ++j) {
     const bool near_minimum = -2 < z[j] && z[j] < -0.3 && std::abs(slopes[j].value()) < 0.1;
@@ -177,10 +182,9 @@ void expect_every_step(const NetworkSpec& spec, const Recording& recording) {
       const LayerRecording& before = recording.layer(l - 1);
       const Product dh = layer.transposed_times(here.dgrad[0][s]);
       const std::vector<Scaled> slopes = phi.slopes(before.preact[0][s]);
-      StepCheck<Real>(l - 1).expect("gradient", before.dgrad[0][s],
-                                    times(scaled(dh.value.values, dh.value.exponent), slopes),
-                                    times(scaled(dh.size, dh.value.exponent),
-                                          sizes_of_slopes(before.preact[0][s], slopes)));
+      StepCheck<Real>(l - 1).expect(
+          "gradient", before.dgrad[0][s], times(scaled(dh.value.values, dh.value.exponent), slopes),
+          times(scaled(dh.size, dh.value.exponent), sizes_of_slopes(before.preact[0][s], slopes)));
     }
   }
 }

@@ -6,7 +6,8 @@
 #include "gradflow/core/random.hpp"
 #include "gradflow/nn/network.hpp"
 
-/// A dense network by its textbook formulas in plain float64: loops, no exponents, no padding, one sample at a time.
+/// A dense network by its textbook formulas in plain float64: loops, no exponents, no padding, one sample at
+/// a time.
 namespace gradflow::nn::plain {
 
 using Vector = std::vector<double>;

@@ -94,7 +94,8 @@ template <class Real>
 void expect_arithmetic_without_exponents(std::string_view activation) {
   for (const double sigma_w : {0.1, 1.0, 15.0}) {  // 20 layers: 1e-20 to 1e24, so no float32 is subnormal
     for (const Widths& widths : {Widths::uniform(20, 64), Widths::listed({10, 100, 50, 5, 70, 48, 16})}) {
-      SCOPED_TRACE(testing::Message() << activation << ", sigma_w " << sigma_w << ", depth " << widths.depth());
+      SCOPED_TRACE(testing::Message()
+                   << activation << ", sigma_w " << sigma_w << ", depth " << widths.depth());
       const NetworkSpec spec = with_batch(network(widths, activation, sigma_w), 40);
 
       const Recording scaled = record<Real>({spec});
@@ -131,9 +132,7 @@ double distance(const Row& a, const plain::Vector& b) {
   return std::sqrt(squared);
 }
 
-double norm(const plain::Vector& a) {
-  return distance({std::vector<double>(a.size(), 0.0)}, a);
-}
+double norm(const plain::Vector& a) { return distance({std::vector<double>(a.size(), 0.0)}, a); }
 
 /// A gate is a piece of the line between two kinks.
 std::vector<bool> gates(const Activation& phi, const plain::Vector& z) {
@@ -169,10 +168,12 @@ class EveryActivation : public testing::TestWithParam<std::string_view> {
         const auto place = std::size_t(l - 1), sample = std::size_t(s);
         const LayerRecording& layer = scaled.layer(l);
         const plain::Vector &z = signals.z[place], &h = signals.h[place + 1];
-        ASSERT_EQ(gates(spec.activation, true_values(layer.preact.front()[sample])), gates(spec.activation, z));
+        ASSERT_EQ(gates(spec.activation, true_values(layer.preact.front()[sample])),
+                  gates(spec.activation, z));
         EXPECT_LE(distance(layer.preact.front()[sample], z), tolerance * norm(z)) << "layer " << l;
         EXPECT_LE(distance(layer.act.front()[sample], h), tolerance * norm(h)) << "layer " << l;
-        EXPECT_LE(distance(layer.dgrad.front()[sample], dz[place]), tolerance * norm(dz[place])) << "layer " << l;
+        EXPECT_LE(distance(layer.dgrad.front()[sample], dz[place]), tolerance * norm(dz[place]))
+            << "layer " << l;
       }
     }
   }

@@ -1,11 +1,11 @@
+#include "gradflow/nn/weight_gradient.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 
 #include <gtest/gtest.h>
-
-#include "gradflow/nn/weight_gradient.hpp"
 
 namespace gradflow::nn {
 namespace {
@@ -98,8 +98,8 @@ double relative_error(Scaled got, Scaled truth) { return std::abs(((got - truth)
 template <class Real>
 class WeightGradientNorm : public testing::Test {
  protected:
-  /// Of the squared norm: a float32 product rounds each element at 2^-24, a double one, or a Gram matrix, at 2^-53;
-  /// 16 for the sums over a tile and over the tiles.
+  /// Of the squared norm: a float32 product rounds each element at 2^-24, a double one, or a Gram matrix, at
+  /// 2^-53; 16 for the sums over a tile and over the tiles.
   static constexpr double rounding = 16 * double(std::numeric_limits<Real>::epsilon());
 };
 
@@ -129,7 +129,8 @@ TYPED_TEST(WeightGradientNorm, IsThatOfItsDefinitionInEitherWayOfComputingIt) {
 }
 
 TYPED_TEST(WeightGradientNorm, HasTheSameBitsHoweverTheBatchIsCut) {
-  for (const Shape shape : {Shape{200, 200, 100}, Shape{200, 200, 64}, Shape{48, 32, 130}, Shape{5, 10, 97}}) {
+  for (const Shape shape :
+       {Shape{200, 200, 100}, Shape{200, 200, 64}, Shape{48, 32, 130}, Shape{5, 10, 97}}) {
     const auto x = random_signal<TypeParam>(shape.batch, shape.fan_in, 3, 40);
     const auto dz = random_signal<TypeParam>(shape.batch, shape.fan_out, 4, 40);
 
@@ -189,9 +190,9 @@ TYPED_TEST(WeightGradientNorm, IsZeroWhenNoSampleHasAGradient) {
   EXPECT_TRUE(norms.bias_gradient_squared.is_zero());
 }
 
-/// 64 samples of random whole numbers. Samples 32 to 63 have the inputs of 0 to 31 and the opposite gradients, so all of the
-/// sum cancels but what is added to one element. The numbers have 12 and 7 bits: a tile's sum is exact in float32 in any
-/// order, and a Gram sum is not exact in float64.
+/// 64 samples of random whole numbers. Samples 32 to 63 have the inputs of 0 to 31 and the opposite
+/// gradients, so all of the sum cancels but what is added to one element. The numbers have 12 and 7 bits: a
+/// tile's sum is exact in float32 in any order, and a Gram sum is not exact in float64.
 template <class Real>
 struct Cancelling {
   Cancelling(int width, Real left_over) : x(64, width), dz(64, width) {

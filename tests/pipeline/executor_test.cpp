@@ -1,3 +1,5 @@
+#include "gradflow/pipeline/executor.hpp"
+
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -5,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include "gradflow/pipeline/executor.hpp"
 #include "measured.hpp"
 #include "nn/networks.hpp"
 
@@ -14,7 +15,8 @@ namespace {
 
 using nn::Widths;
 
-// Every send waits for its receiver, and comes late. Both variables are read at the first send, so they are set before main.
+// Every send waits for its receiver, and comes late. Both variables are read at the first send, so they are
+// set before main.
 const bool rehearsal_is_set = [] {
   setenv("GRADFLOW_SYNCHRONOUS_SENDS", "1", 1);
   setenv("GRADFLOW_SEND_DELAY_MICROSECONDS", "300", 1);
@@ -195,12 +197,11 @@ nn::NetworkSpec without_phase_at_layer_3(int batch) {
 }
 
 TEST_P(EverySchedule, TellsEveryStageOfAFailureOnTheWayForwardWhereverItHappened) {
-  const std::vector<Job> work{
-      job_of({jobs()[0].bundle[0]}, 2),
-      job_of({without_phase_at_layer_3(70)}, 3),
-      job_of({nn::with_batch(nn::network(Widths::uniform(4, 50), "relu", 1), 40),
-              nn::with_batch(nn::network(Widths::uniform(4, 50), "sin", 1e9), 40)}, 2),
-      job_of({jobs()[2].bundle[0]}, 1)};
+  const std::vector<Job> work{job_of({jobs()[0].bundle[0]}, 2), job_of({without_phase_at_layer_3(70)}, 3),
+                              job_of({nn::with_batch(nn::network(Widths::uniform(4, 50), "relu", 1), 40),
+                                      nn::with_batch(nn::network(Widths::uniform(4, 50), "sin", 1e9), 40)},
+                                     2),
+                              job_of({jobs()[2].bundle[0]}, 1)};
   const Failure expected = measure<float>(work[1].bundle).front().failure;
   EXPECT_EQ(expected.code, FailureCode::phase_lost);
   EXPECT_EQ(expected.layer, 3);
@@ -214,14 +215,16 @@ TEST_P(EverySchedule, TellsEveryStageOfAFailureOnTheWayForwardWhereverItHappened
     EXPECT_EQ(stream.done[2].results[0].failure, Failure{});
     EXPECT_EQ(stream.done[2].results[1].failure, (Failure{FailureCode::phase_lost, 1, 0}));
     EXPECT_EQ(stream.done[3].results[0].failure, Failure{});
-    expect_same_statistics(stream.done[0].results[0], alone<float>(jobs()[0])[0], stream.done[0].blocks.first);
+    expect_same_statistics(stream.done[0].results[0], alone<float>(jobs()[0])[0],
+                           stream.done[0].blocks.first);
   }
   expect_no_message_left_over(group);
 }
 
 TEST_P(EverySchedule, TellsTheFirstStageOfAFailureOnTheWayBack) {
   // tanh' = e^(-10^12) has no exponent at layer 6: found where the cotangent of layer 7 arrives.
-  const std::vector<Job> work{job_of({nn::with_batch(nn::network(Widths::uniform(7, 4), "tanh", 1e12), 40)}, 2)};
+  const std::vector<Job> work{
+      job_of({nn::with_batch(nn::network(Widths::uniform(7, 4), "tanh", 1e12), 40)}, 2)};
   const Failure expected = measure<float>(work[0].bundle).front().failure;
   EXPECT_EQ(expected, (Failure{FailureCode::exponent_overflow, 6, 0}));
 

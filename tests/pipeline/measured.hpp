@@ -36,7 +36,8 @@ std::vector<PointResult> measure(const nn::Bundle& bundle, int microbatches = 1,
     outputs.push_back(std::move(x));
   }
   for (int m = 0; m < microbatches; ++m) {
-    State<Real> dy = nn::cotangent(bundle, std::move(outputs[std::size_t(m)]), pipeline.back().rows(m), failures);
+    State<Real> dy =
+        nn::cotangent(bundle, std::move(outputs[std::size_t(m)]), pipeline.back().rows(m), failures);
     nn::Entry entry = nn::entry_of(bundle.front());
     for (int k = stages; k-- > 0; entry = nn::Entry::output) {
       dy = pipeline[std::size_t(k)].backward(m, std::move(dy), entry);

@@ -27,13 +27,15 @@ nn::Bundle assorted_points(const Widths& widths) {
   return bundle;
 }
 
-const std::vector<Widths> shapes{Widths::uniform(4, 5),   Widths::uniform(4, 10),  Widths::uniform(4, 16),
-                                 Widths::uniform(4, 32),  Widths::uniform(4, 48),  Widths::uniform(4, 50),
-                                 Widths::uniform(4, 100), Widths::uniform(4, 200), Widths::listed({7, 130, 20, 65, 3})};
+const std::vector<Widths> shapes{
+    Widths::uniform(4, 5),   Widths::uniform(4, 10),  Widths::uniform(4, 16),
+    Widths::uniform(4, 32),  Widths::uniform(4, 48),  Widths::uniform(4, 50),
+    Widths::uniform(4, 100), Widths::uniform(4, 200), Widths::listed({7, 130, 20, 65, 3})};
 
 class EveryShape : public testing::TestWithParam<Widths> {
  protected:
-  /// Calls check(results) for what `bundle` gives under `run`, against each point measured alone in one microbatch.
+  /// Calls check(results) for what `bundle` gives under `run`, against each point measured alone in one
+  /// microbatch.
   template <class Real>
   static void expect_as_alone(const nn::Bundle& bundle, const std::vector<PointResult>& results) {
     for (std::size_t i = 0; i < bundle.size(); ++i) {
@@ -152,7 +154,8 @@ TEST(Stage, RecordsOnlyTheLayersItIsAskedForAndThoseTheSame) {
   Stage<float> stage(bundle, {0, 9}, 1, some, [] {});
   nn::Failures failures(bundle.size());
   State<float> output = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
-  stage.backward(0, nn::cotangent(bundle, std::move(output), stage.rows(0), failures), nn::Entry::preactivation);
+  stage.backward(0, nn::cotangent(bundle, std::move(output), stage.rows(0), failures),
+                 nn::Entry::preactivation);
   const std::vector<PointResult> results = std::move(stage).results();
 
   for (std::size_t i = 0; i < bundle.size(); ++i) {
@@ -196,7 +199,8 @@ TEST(Stage, KeepsAFailureToItsPointAndFindsTheSameHoweverItIsCut) {
 TEST(Stage, HoldsOneStateOfSeveralMicrobatchesInFlight) {
   const nn::Bundle bundle{nn::with_batch(nn::network(Widths::uniform(5, 32), "tanh", 1.2, 0.1), 100)};
   const auto backward = [&](Stage<float>& stage, int m, State<float> output, nn::Failures& failures) {
-    stage.backward(m, nn::cotangent(bundle, std::move(output), stage.rows(m), failures), nn::Entry::preactivation);
+    stage.backward(m, nn::cotangent(bundle, std::move(output), stage.rows(m), failures),
+                   nn::Entry::preactivation);
   };
 
   // As 1f1b with a window of 2, where measure() has all of them in flight.
