@@ -37,27 +37,28 @@ double store_points(const mpi::Communicator& world, const sweep::Sweep& sweep, i
   return seconds;
 }
 
+void measure(const mpi::Communicator& world, const Settings& settings, int points, int depth, Table& table) {
+  const sweep::Sweep sweep = sweep_of(points, depth);
+  const Rounds rounds(settings.repeats, [&] {
+    return Round{{"seconds", store_points(world, sweep, depth, settings.folder / "bench-store.h5")}};
+  });
+  const double bytes =
+      experiment::predicted_file_bytes(experiment::file_schema(sweep, experiment::Row(sweep)));
+  const std::string what = fmt::format("{} points of {} layers, {:.3g} MB", points, depth, bytes / 1e6);
+  const auto per_second = [&](double amount) {
+    return rounds.of([=](const Round& round) { return amount / round.at("seconds"); });
+  };
+  table.add(what, "points committed per second", per_second(points), "1/s");
+  table.add(what, "bytes committed per second", per_second(bytes / 1e6), "MB/s");
+}
+
 }  // namespace
 
 void measure_store(const mpi::Communicator& world, const Settings& settings, Table& table) {
-  struct Size {
-    int points;
-    int depth;
-  };
-  for (const auto [points, depth] : {Size{64, 100}, {1024, 100}, {16384, 10}, {1024, 1000}}) {
-    const sweep::Sweep sweep = sweep_of(points, depth);
-    const Rounds rounds(settings.repeats, [&] {
-      return Round{{"seconds", store_points(world, sweep, depth, settings.folder / "bench-store.h5")}};
-    });
-    const double bytes =
-        experiment::predicted_file_bytes(experiment::file_schema(sweep, experiment::Row(sweep)));
-    const std::string what = fmt::format("{} points of {} layers, {:.3g} MB", points, depth, bytes / 1e6);
-    const auto per_second = [&](double amount) {
-      return rounds.of([=](const Round& round) { return amount / round.at("seconds"); });
-    };
-    table.add(what, "points committed per second", per_second(points), "1/s");
-    table.add(what, "bytes committed per second", per_second(bytes / 1e6), "MB/s");
-  }
+  measure(world, settings, 64, 100, table);
+  measure(world, settings, 1024, 100, table);
+  measure(world, settings, 16384, 10, table);
+  measure(world, settings, 1024, 1000, table);
 }
 
 }  // namespace gradflow::bench

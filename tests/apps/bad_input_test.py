@@ -168,7 +168,8 @@ class BadInput(program.InFolder):
 
     def test_missing_command_or_argument(self):
         for arguments, expected in {("rnu", "sweep.toml"): ["rnu", "plan run show report list check"], (): ["subcommand"],
-                                    ("run",): ["SWEEP.toml"], ("run", "sweep.toml"): ["--output"], ("list", "activation"): ["activations"],
+                                    ("run",): ["SWEEP.toml"], ("run", "sweep.toml"): ["--output"],
+                                    ("list", "activation"): ["activations"],
                                     ("show", "nowhere.h5"): ["nowhere.h5"], ("plan", "nowhere.toml"): ["nowhere.toml"],
                                     ("report", "nowhere.h5", "-o", "r.html"): ["nowhere.h5"]}.items():
             with self.subTest(arguments):

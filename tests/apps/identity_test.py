@@ -1,4 +1,4 @@
-"""The same bits for any layout: ranks, stages, groups, threads, schedules, microbatches, and in how many runs."""
+"""The same bits for any layout: ranks, stages, groups, threads, schedules, microbatches, bundles, and in how many runs."""
 import unittest
 
 import h5py
@@ -37,6 +37,19 @@ backward.source = ["random", "mse"]
 preset = "full"
 """
 
+SHARED_WEIGHTS = """
+title = "Points that differ in all that leaves the weights alone"
+[network]
+depth = 10
+width = 50
+[sweep]
+seed = [1, 2]
+network.activation = ["tanh", "relu"]
+init.sigma_w = [0.5, 1.5, 30]
+init.sigma_b = [0, 0.3]
+data.batch = [17, 40]
+"""
+
 SOME_LAYERS = """
 [network]
 depth = 37
@@ -58,6 +71,8 @@ LAYOUTS = {
     "threads": [(1, "--threads", "2"), (None, "--threads", "3")],
     "schedules": [(3, "--stages", "3", "--microbatches", "2", "--schedule", s)
                   for s in ("gpipe", "1f1b", "streamed_1f1b")],
+    "bundles": [(None, "--bundle", "1"), (None, "--bundle", "3"), (2, "--bundle", "64"),
+                (2, "--stages", "2", "--bundle", "4", "--microbatches", "2")],
     "microbatches": [(2, "--stages", "2", "--microbatches", m) for m in ("1", "2", "4")],
 }
 
@@ -98,6 +113,14 @@ class OneHash(program.InFolder):
     def test_threads_schedules_and_microbatches(self):
         sweep = self.write("sweep.toml", MANY_SHAPES)
         self.assert_same_bits(sweep, LAYOUTS["threads"] + LAYOUTS["schedules"] + LAYOUTS["microbatches"])
+
+    def test_bundles_of_points_with_equal_weights(self):
+        sweep = self.write("sweep.toml", SHARED_WEIGHTS)
+        self.assert_same_bits(sweep, LAYOUTS["bundles"])
+
+    def test_bundles_of_many_shapes(self):
+        sweep = self.write("sweep.toml", MANY_SHAPES)
+        self.assert_same_bits(sweep, LAYOUTS["bundles"])
 
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)

@@ -11,7 +11,7 @@
 namespace gradflow::nn {
 namespace {
 
-/// The same products in the same precision, and nothing else: no exponents.
+/// The same products in the same precision, a tile at a time, and nothing else: no exponents.
 template <class Real>
 struct Unscaled {
   std::vector<Matrix<Real>> preact, act, dgrad;  ///< place l - 1
@@ -22,7 +22,7 @@ struct Unscaled {
     for (int l = 1; l <= depth; ++l) {
       const Matrix<Real> weight = unit_weights_of(spec, l);
       Matrix<Real> z(rows, weight.rows());
-      multiply_transposed(h, 0, rows, weight, z);
+      for (int row = 0; row < rows; row += tile_rows) multiply_transposed(h, row, tile_rows, weight, z);
       scale(z, scale_of(spec, l));
       h = z.copy();
       for_units(spec, l, [&](int s, int j) { h(s, j) = value(spec.activation, z(s, j)); });
@@ -34,7 +34,9 @@ struct Unscaled {
     for (int l = depth - 1; l >= 1; --l) {
       const Matrix<Real> weight = unit_weights_of(spec, l + 1);
       Matrix<Real> dh(rows, weight.cols());
-      multiply(dgrad[std::size_t(l)], 0, rows, weight, dh);
+      for (int row = 0; row < rows; row += tile_rows) {
+        multiply(dgrad[std::size_t(l)], row, tile_rows, weight, dh);
+      }
       scale(dh, scale_of(spec, l + 1));
       const Matrix<Real>& z = preact[std::size_t(l - 1)];
       for_units(spec, l, [&](int s, int j) { dh(s, j) *= Real(spec.activation.slope(double(z(s, j)))); });
