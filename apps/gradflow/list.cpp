@@ -9,6 +9,7 @@
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/initialiser.hpp"
 #include "gradflow/nn/loss.hpp"
+#include "gradflow/nn/normalization.hpp"
 #include "gradflow/pipeline/schedule.hpp"
 #include "gradflow/stats/catalogue.hpp"
 
@@ -54,6 +55,8 @@ constexpr std::array listings{
     Listing{"blocks", "Blocks (network.block)", [] { print_rows(nn::blocks()); }},
     Listing{"activations", "Activations (network.activation)", print_activations},
     Listing{"initialisers", "Initialisation schemes (init.scheme)", [] { print_rows(nn::schemes()); }},
+    Listing{"normalizations", "Normalisations (network.normalization)",
+            [] { print_rows(nn::normalizations()); }},
     Listing{"data", "Data sources (data.source)", [] { print_rows(nn::data_sources()); }},
     Listing{"losses", "Losses (backward.source)", [] { print_rows(nn::losses()); }},
     Listing{"statistics", "Statistics [smallest preset that has it]", print_statistics},

@@ -7,6 +7,7 @@
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/initialiser.hpp"
 #include "gradflow/nn/loss.hpp"
+#include "gradflow/nn/normalization.hpp"
 #include "gradflow/stats/catalogue.hpp"
 #include "gradflow/stats/layer_selection.hpp"
 
@@ -81,7 +82,7 @@ std::vector<Key> network_keys() {
       {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations",
        complain_of_activation},
       {"network.normalization", Type::name, named("none"), "before the activation",
-       sweep::one_of("normalization", {"none"})},
+       one_of("normalization", nn::normalizations())},
   };
 }
 

@@ -34,7 +34,7 @@ OPTIONS = {
             "--set", "--allow-mixed-numerics"],
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],
-    "list": ["CATALOGUE", "activations", "blocks", "initialisers", "statistics", "schedules", "losses"],
+    "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
     "check": ["DIR"],
 }
 
