@@ -1,8 +1,8 @@
 // Runs the tests of every rank and fails if a test failed on any of them.
+#include <cstdlib>
+
 #include <gtest/gtest.h>
 #include <mpi.h>
-
-#include <cstdlib>
 
 int main(int argc, char** argv) {
   // Open MPI 4.1 can corrupt irregular file reads and writes with data sieving on.

@@ -71,7 +71,8 @@ std::size_t end_of_equal_rows(const std::vector<MeasuredPoint>& points, std::siz
   const MeasuredPoint& head = points[first];
   std::size_t end = first + 1;
   while (end < points.size() && points[end].point == head.point + (end - first) &&
-         points[end].rows.first_row() == head.rows.first_row() && points[end].rows.rows() == head.rows.rows()) {
+         points[end].rows.first_row() == head.rows.first_row() &&
+         points[end].rows.rows() == head.rows.rows()) {
     ++end;
   }
   return end;

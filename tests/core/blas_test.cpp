@@ -110,9 +110,10 @@ TYPED_TEST(Product, AddOuterAddsTheSumOverTheRowsOfTheTileToTheRowsAsked) {
         ASSERT_EQ(g(i, j), before(i, j));
         continue;
       }
-      const double exact = double(before(i, j)) + Fixture::sum(
-          Fixture::rows, [&](int k) { return dz(Fixture::first + k, i); },
-          [&](int k) { return h(Fixture::first + k, j); });
+      const double exact =
+          double(before(i, j)) + Fixture::sum(
+                                     Fixture::rows, [&](int k) { return dz(Fixture::first + k, i); },
+                                     [&](int k) { return h(Fixture::first + k, j); });
       ASSERT_NEAR(g(i, j), exact, rounding_of_sum<TypeParam>(Fixture::rows));
     }
   }
