@@ -18,7 +18,7 @@ namespace {
 
 constexpr int pthread_build = 1;
 
-/// C = op(A) op(B), row-major, beta 0.
+/// C = beta C + op(A) op(B), row-major.
 template <class Real>
 void gemm(CBLAS_TRANSPOSE op_a, CBLAS_TRANSPOSE op_b, int m, int n, int k, const Real* a, int lda,
           const Real* b, int ldb, Real* c, int ldc, Real beta = 0) {
@@ -80,13 +80,13 @@ void multiply(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>
 
 template <class Real>
 void add_outer(const Matrix<Real>& a, int first_row_a, const Matrix<Real>& b, int first_row_b, int rows,
-               Matrix<Real>& g, int first_row_g, int rows_g) {
+               Real keep, Matrix<Real>& g, int first_row_g, int rows_g) {
   expect_rows(a, first_row_a, rows);
   expect_rows(b, first_row_b, rows);
   expect_rows(g, first_row_g, rows_g);
   expect(g.rows() == a.cols() && g.cols() == b.cols(), "the shapes of g += a' b fit");
   gemm(CblasTrans, CblasNoTrans, rows_g, b.cols(), rows, a.row(first_row_a).data() + first_row_g, a.cols(),
-       b.row(first_row_b).data(), b.cols(), g.row(first_row_g).data(), g.cols(), Real(1));
+       b.row(first_row_b).data(), b.cols(), g.row(first_row_g).data(), g.cols(), keep);
 }
 
 Matrix<double> gram(const Matrix<double>& a) {
@@ -147,9 +147,10 @@ template void multiply_transposed(const Matrix<float>&, int, int, const Matrix<f
 template void multiply_transposed(const Matrix<double>&, int, int, const Matrix<double>&, Matrix<double>&);
 template void multiply(const Matrix<float>&, int, int, const Matrix<float>&, Matrix<float>&);
 template void multiply(const Matrix<double>&, int, int, const Matrix<double>&, Matrix<double>&);
-template void add_outer(const Matrix<float>&, int, const Matrix<float>&, int, int, Matrix<float>&, int, int);
-template void add_outer(const Matrix<double>&, int, const Matrix<double>&, int, int, Matrix<double>&, int,
+template void add_outer(const Matrix<float>&, int, const Matrix<float>&, int, int, float, Matrix<float>&, int,
                         int);
+template void add_outer(const Matrix<double>&, int, const Matrix<double>&, int, int, double, Matrix<double>&,
+                        int, int);
 template bool slices_keep_bits<float>(int, int, int);
 template bool slices_keep_bits<double>(int, int, int);
 

@@ -14,8 +14,8 @@ namespace {
 
 /// Exponents of a sample up to here enter the argument itself; outside, the sample keeps them.
 constexpr int common_exponents = 60;
-/// A result this far below what went in has underflown somewhere, or is about to.
-constexpr double vanished = 0x1p-60;
+/// Where the largest of a sample is below, some of the others underflow that are within 2^125 of it.
+constexpr double vanished = 0x1p-24;
 
 template <class Real>
 const ActivationKernels<Real>& kernels_of(const Activation& phi) {
@@ -30,7 +30,7 @@ const ActivationKernels<Real>& kernels_of(const Activation& phi) {
 template <class Real>
 ArgumentScale<Real> scale_of(const Activation& phi, std::int32_t exponent) {
   constexpr int most = std::numeric_limits<Real>::max_exponent - 2;
-  if (phi.positively_homogeneous()) return {};
+  if (exponent == 0 || phi.positively_homogeneous()) return {};
   // From here on phi is a straight line to rounding, or two that meet at 0: the sign has to survive.
   if (exponent < -common_exponents) exponent = -std::numeric_limits<Real>::digits - rescale_bits - 5;
   const int first = std::clamp(exponent, -most, most);
@@ -68,24 +68,20 @@ double expected_size(std::span<const Real> z, std::int32_t z_exponent, std::int3
   return h_exponent != 0 ? largest : std::min(1.0, std::ldexp(largest, z_exponent));
 }
 
-/// Stores y[j] * 2^exponent with the largest |y| in [1, 2); `lost` counts what then is 0 but was not.
+/// Stores y[j] * 2^exponent with the largest |y| in [1, 2).
 template <class Real>
-FailureCode store_scaled(const std::vector<Scaled>& y, std::span<Real> row, std::int32_t& exponent,
-                         std::int64_t& lost) {
+FailureCode store_scaled(const std::vector<Scaled>& y, std::span<Real> row, std::int32_t& exponent) {
   std::int64_t top = std::numeric_limits<std::int64_t>::min();
   for (const Scaled& value : y) {
     if (!value.is_zero()) top = std::max(top, value.exponent);
   }
   std::ranges::fill(row, Real(0));
-  lost = 0;
   const bool all_zero = top == std::numeric_limits<std::int64_t>::min();
   const std::int64_t sum = all_zero ? 0 : exponent + top;
   if (std::abs(sum) > largest_exponent) return FailureCode::exponent_overflow;
   exponent = std::int32_t(sum);
-  for (std::size_t j = 0; j < y.size(); ++j) {
+  for (std::size_t j = 0; j < y.size(); ++j)
     row[j] = Real(Scaled{y[j].mantissa, y[j].exponent - top}.value());
-    lost += row[j] == 0 && !y[j].is_zero();
-  }
   return FailureCode::none;
 }
 
@@ -98,21 +94,38 @@ FailureCode activate_scaled(const Activation& phi, std::span<const Real> z, std:
         kernels_of<Real>(phi).scaled_value(Scaled::of(double(v), z_exponent), Scaled::of(phi.parameter())));
   }
   h_exponent = 0;
-  std::int64_t lost = 0;
-  return store_scaled(y, h, h_exponent, lost);
+  return store_scaled(y, h, h_exponent);
 }
 
+/// phi'(x), right however far in a tail.
 template <class Real>
-FailureCode multiply_scaled(const Activation& phi, std::span<const Real> z, std::int32_t z_exponent,
-                            std::span<const Real> before, std::span<Real> d, std::int32_t& d_exponent,
-                            std::int64_t& lost) {
-  std::vector<Scaled> y;
-  for (std::size_t j = 0; j < before.size(); ++j) {
-    const Scaled slope =
-        kernels_of<Real>(phi).scaled_slope(Scaled::of(double(z[j]), z_exponent), Scaled::of(phi.parameter()));
-    y.push_back(Scaled::of(double(before[j])) * slope);
+Scaled exact_slope(const Activation& phi, Scaled x) {
+  const ActivationKernels<Real>& kernels = kernels_of<Real>(phi);
+  if (kernels.scaled_slope) return kernels.scaled_slope(x, Scaled::of(phi.parameter()));
+  return Scaled::of(phi.slope(x.value()));
+}
+
+/// d phi' of one sample, its exponent left out.
+template <class Real>
+std::vector<Scaled> exact_products(const Activation& phi, std::span<const Real> z, std::int32_t z_exponent,
+                                   std::span<const Real> d) {
+  std::vector<Scaled> products;
+  for (std::size_t j = 0; j < d.size(); ++j) {
+    products.push_back(Scaled::of(double(d[j])) *
+                       exact_slope<Real>(phi, Scaled::of(double(z[j]), z_exponent)));
   }
-  return store_scaled(y, d, d_exponent, lost);
+  return products;
+}
+
+/// Magnitudes of the products that a row stores as zero. @param exponent  of the products
+template <class Real>
+std::vector<std::int64_t> lost_of(const std::vector<Scaled>& products, std::int32_t exponent,
+                                  std::span<const Real> stored) {
+  std::vector<std::int64_t> lost_log2;
+  for (std::size_t j = 0; j < products.size(); ++j) {
+    if (stored[j] == 0 && !products[j].is_zero()) lost_log2.push_back(exponent + products[j].exponent);
+  }
+  return lost_log2;
 }
 
 }  // namespace
@@ -161,17 +174,21 @@ SlopeCounts multiply_by_slope(const Activation& phi, std::span<const Real> z, st
     return {};
   }
   thread_local std::vector<Real> before;
-  if (kernels.scaled_slope) before.assign(d.begin(), d.begin() + width);
+  before.assign(d.begin(), d.begin() + width);
+  const std::int32_t exponent = d_exponent;
 
   const SlopeSweep<Real> sweep =
       kernels.slope(scale_of<Real>(phi, z_exponent), z.data(), width, d.data(), phi.parameter(),
                     saturation_threshold * phi.sup_slope(), phi.slope_has_zeros());
-  SlopeCounts counts{.saturated = sweep.saturated, .lost = sweep.lost};
-  if (kernels.scaled_slope && sweep.largest_after < vanished * sweep.largest_before) {
-    code = multiply_scaled<Real>(phi, z, z_exponent, before, d, d_exponent, counts.lost);
-  } else {
+  SlopeCounts counts{.saturated = sweep.saturated, .lost_log2 = {}};
+  const bool too_small = kernels.scaled_slope && sweep.largest_before > 0 && sweep.largest_after < vanished;
+  if (!too_small && !sweep.lost) {
     code = rescale(d, d_exponent, sweep.largest_after);
+    return counts;
   }
+  const std::vector<Scaled> products = exact_products<Real>(phi, z, z_exponent, before);
+  code = too_small ? store_scaled(products, d, d_exponent) : rescale(d, d_exponent, sweep.largest_after);
+  counts.lost_log2 = lost_of<Real>(products, exponent, d);
   return counts;
 }
 

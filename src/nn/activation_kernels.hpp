@@ -21,7 +21,7 @@ struct SlopeSweep {
   Real largest_before = 0;  ///< max|d| as it came
   Real largest_after = 0;   ///< max|d phi'|
   std::int64_t saturated = 0;
-  std::int64_t lost = 0;
+  bool lost = false;  ///< some product is 0 though neither factor is, as far as this arithmetic tells
 };
 
 /// h[j] for j < width from z; returns max|h|.

@@ -87,6 +87,7 @@ SlopeSweep<Real> slope_row(const ArgumentScale<Real>& scale, const Real* z, int 
   const P zero = simd::constant<P>(0), floor = simd::constant<P>(zero_is_exact ? 0 : 1);
   simd::LargestMagnitude<Real> before, after;
   SlopeSweep<Real> sweep;
+  auto lost = zero != zero;
   each_pack<Real>(width, [&](int j, auto units) {
     const P gradient = simd::load(d + j);
     const P slope = A::slope(argument(scale, simd::load(z + j)), p);
@@ -94,10 +95,11 @@ SlopeSweep<Real> slope_row(const ArgumentScale<Real>& scale, const Real* z, int 
     before.add(gradient);
     after.add(product);
     sweep.saturated += simd::count<Real>(simd::both(units, simd::abs(slope) < limit));
-    const auto vanished = simd::both(gradient != zero, product == zero);
-    sweep.lost += simd::count<Real>(simd::both(vanished, simd::max(simd::abs(slope), floor) != zero));
+    lost = simd::either(lost, simd::both(simd::both(gradient != zero, product == zero),
+                                         simd::max(simd::abs(slope), floor) != zero));
     simd::store(product, d + j);
   });
+  sweep.lost = simd::count<Real>(lost) > 0;
   sweep.largest_before = before.value();
   sweep.largest_after = after.value();
   return sweep;

@@ -21,39 +21,34 @@ Real shifted_by(std::int64_t shift) {
 /// Rows of one product call: the batch shared out over the threads, in 32-row calls where the shape demands
 /// it.
 template <class Real>
-int slice_rows(int rows, const Matrix<Real>& weight) {
-  const int tiles = rows / tile_rows;
-  const int slice = (tiles + concurrency() - 1) / concurrency() * tile_rows;
+int slice_rows(std::size_t tiles, const Matrix<Real>& weight) {
+  const int slice = (int(tiles) + concurrency() - 1) / concurrency() * tile_rows;
   return slices_keep_bits<Real>(slice, weight.cols(), weight.rows()) ? slice : tile_rows;
 }
 
-/// Calls body(first_row, rows) for slices that cover all rows, in parallel.
+/// Calls body(first_row, tiles) for slices of `slice` rows, in parallel.
 template <class Body>
-void for_slices(int rows, int slice, Body body) {
-  parallel_for((rows + slice - 1) / slice, [&](int i) {
-    const int first = i * slice;
-    body(first, std::min(slice, rows - first));
+void for_slices(const std::vector<RowRange>& tiles, int slice, Body body) {
+  const std::size_t per_slice = std::size_t(slice / tile_rows);
+  parallel_for(int((tiles.size() + per_slice - 1) / per_slice), [&](int i) {
+    const std::size_t first = std::size_t(i) * per_slice;
+    const std::size_t end = std::min(first + per_slice, tiles.size());
+    body(int(first) * tile_rows, std::span(tiles).subspan(first, end - first));
   });
 }
 
-/// Calls body(row, range) for the samples among `rows` rows from first_row on, padding left out.
+int rows_of(std::span<const RowRange> tiles) { return int(tiles.size()) * tile_rows; }
+
+/// Calls body(row) for the samples of a tile.
 template <class Body>
-void for_samples(const Stack& stack, int first_row, int rows, Body body) {
-  for (const RowRange& range : stack) {
-    const int first = std::max(first_row, range.first_row);
-    const int end = std::min(first_row + rows, range.first_row + range.samples);
-    for (int row = first; row < end; ++row) body(row, range);
-  }
+void for_samples(const RowRange& tile, Body body) {
+  for (int row = tile.first_row; row < tile.first_row + tile.samples; ++row) body(row);
 }
 
-/// Calls body(row) for the padding among `rows` rows from first_row on.
+/// Calls body(row) for the padding of a tile.
 template <class Body>
-void for_padding(const Stack& stack, int first_row, int rows, Body body) {
-  for (const RowRange& range : stack) {
-    const int first = std::max(first_row, range.first_row + range.samples);
-    const int end = std::min(first_row + rows, range.end_row());
-    for (int row = first; row < end; ++row) body(row);
-  }
+void for_padding(const RowRange& tile, Body body) {
+  for (int row = tile.first_row + tile.samples; row < tile.first_row + tile_rows; ++row) body(row);
 }
 
 /// Failure codes of one pass, a place per row so that tasks do not meet.
@@ -63,18 +58,34 @@ class RowCodes {
 
   FailureCode& operator[](int row) { return codes_[std::size_t(row)]; }
 
-  void add_to(Failures& failures, const Stack& stack, int layer) const {
-    for_samples(stack, 0, rows_of(stack), [&](int row, const RowRange& range) {
-      if (codes_[std::size_t(row)] == FailureCode::none) return;
-      Failure& first = failures[std::size_t(range.point)];
-      const int sample = range.first_sample + row - range.first_row;
-      first = first_of(first, Failure{codes_[std::size_t(row)], layer, sample});
-    });
+  void add_to(Failures& failures, const std::vector<RowRange>& tiles, int layer) const {
+    for (const RowRange& tile : tiles) {
+      for_samples(tile, [&](int row) {
+        if (codes_[std::size_t(row)] == FailureCode::none) return;
+        Failure& first = failures[std::size_t(tile.point)];
+        const int sample = tile.first_sample + row - tile.first_row;
+        first = first_of(first, Failure{codes_[std::size_t(row)], layer, sample});
+      });
+    }
   }
 
  private:
   std::vector<FailureCode> codes_;
 };
+
+template <class Real>
+void report(const std::vector<SlopeCounts>& counts, const std::vector<RowRange>& tiles,
+            Observer<Real>& observer) {
+  for (const RowRange& tile : tiles) {
+    std::int64_t saturated = 0;
+    for_samples(tile, [&](int row) {
+      const SlopeCounts& of_sample = counts[std::size_t(row)];
+      saturated += of_sample.saturated;
+      if (!of_sample.lost_log2.empty()) observer.count_lost(tile.point, of_sample.lost_log2);
+    });
+    observer.count_saturated(tile.point, saturated);
+  }
+}
 
 /// A sample that failed goes on as zeros.
 template <class Real>
@@ -147,37 +158,49 @@ FailureCode Dense<Real>::preactivation(std::span<Real> z, std::int32_t& exponent
   return rescale(z, exponent);
 }
 
+/// z and h of one sample from the product that z holds.
+template <class Real>
+FailureCode Dense<Real>::finish_sample(const Member& point, int row, std::int32_t input_exponent,
+                                       Signal<Real>& z, Signal<Real>& h) const {
+  std::int32_t& e = z.exponents[std::size_t(row)];
+  e = input_exponent;
+  FailureCode code = preactivation(z.values.row(row), e, point);
+  if (code == FailureCode::none) {
+    code = activate<Real>(point.activation, std::as_const(z.values).row(row), e, fan_out_, h.values.row(row),
+                          h.exponents[std::size_t(row)]);
+  }
+  if (code != FailureCode::none) {
+    clear_sample(z, row);
+    clear_sample(h, row);
+  }
+  return code;
+}
+
 template <class Real>
 State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& tape,
                                  Observer<Real>& observer, Failures& failures) const {
   Signal<Real> input = std::move(x.front());
-  expect(input.width == fan_in_ && input.rows() == rows_of(stack), "the input fits the layer and the stack");
-  const int rows = input.rows();
-  Signal<Real> z = Signal<Real>::unset(rows, fan_out_);  // the product writes every row, padding included
-  Signal<Real> h = Signal<Real>::unset(rows, fan_out_);
-  RowCodes codes(rows);
+  expect(input.width == fan_in_ && input.rows() == gradflow::rows_of(stack),
+         "the input fits the layer and the stack");
+  Signal<Real> z = Signal<Real>::unset(input.rows(), fan_out_);  // the product writes every row
+  Signal<Real> h = Signal<Real>::unset(input.rows(), fan_out_);
+  const std::vector<RowRange> tiles = tiles_of(stack);
+  RowCodes codes(input.rows());
 
-  for_slices(rows, slice_rows(rows, unit_weight_), [&](int first, int count) {
-    multiply_transposed(input.values, first, count, unit_weight_, z.values);
-    for_samples(stack, first, count, [&](int row, const RowRange& range) {
-      const Member& point = points_[std::size_t(range.point)];
-      std::int32_t& e = z.exponents[std::size_t(row)];
-      e = input.exponents[std::size_t(row)];
-      codes[row] = preactivation(z.values.row(row), e, point);
-      if (codes[row] == FailureCode::none) {
-        codes[row] = activate<Real>(point.activation, std::as_const(z.values).row(row), e, fan_out_,
-                                    h.values.row(row), h.exponents[std::size_t(row)]);
-      }
-      if (codes[row] == FailureCode::none) return;
-      clear_sample(z, row);
-      clear_sample(h, row);
-    });
-    for_padding(stack, first, count, [&](int row) { clear_sample(h, row); });
+  for_slices(tiles, slice_rows(tiles.size(), unit_weight_), [&](int first_row, auto slice) {
+    multiply_transposed(input.values, first_row, rows_of(slice), unit_weight_, z.values);
+    for (const RowRange& rows : slice) {
+      const Member& point = points_[std::size_t(rows.point)];
+      for_samples(rows, [&](int row) {
+        codes[row] = finish_sample(point, row, input.exponents[std::size_t(row)], z, h);
+      });
+      for_padding(rows, [&](int row) { clear_sample(h, row); });
+      observer.see(Role::preact, z, rows);
+      observer.see(Role::act, h, rows);
+    }
   });
-  codes.add_to(failures, stack, layer_);
+  codes.add_to(failures, tiles, layer_);
 
-  observer.see(Role::preact, z, stack);
-  observer.see(Role::act, h, stack);
   tape.push_back(std::move(input));
   tape.push_back(std::move(z));
   State<Real> y;
@@ -185,28 +208,31 @@ State<Real> Dense<Real>::forward(State<Real> x, const Stack& stack, Tape<Real>& 
   return y;
 }
 
-/// dh = dz W of every sample.
+/// dz = dh * phi'(z) of one sample, in place.
 template <class Real>
-State<Real> Dense<Real>::input_gradient(const Signal<Real>& dz, const Stack& stack,
-                                        Failures& failures) const {
-  const int rows = dz.rows();
-  Signal<Real> dx = Signal<Real>::unset(rows, fan_in_);
-  RowCodes codes(rows);
-  for_slices(rows, slice_rows(rows, unit_weight_), [&](int first, int count) {
-    multiply(dz.values, first, count, unit_weight_, dx.values);
-    for_samples(stack, first, count, [&](int row, const RowRange& range) {
-      const Factor<Real>& factor = points_[std::size_t(range.point)].weight_scale;
-      std::int32_t& e = dx.exponents[std::size_t(row)];
-      e = dz.exponents[std::size_t(row)] + factor.exponent;
-      scale(dx.values.row(row), factor.mantissa);
-      codes[row] = rescale(dx.values.row(row), e);
-      if (codes[row] != FailureCode::none) clear_sample(dx, row);
-    });
-  });
-  codes.add_to(failures, stack, layer_);
-  State<Real> state;
-  state.push_back(std::move(dx));
-  return state;
+SlopeCounts Dense<Real>::preactivation_gradient(const Member& point, int row, Entry entry,
+                                                const Signal<Real>& z, Signal<Real>& dz,
+                                                FailureCode& code) const {
+  const std::int32_t e = z.exponents[std::size_t(row)];
+  if (entry == Entry::preactivation) {
+    return {count_saturated<Real>(point.activation, z.values.row(row), e, fan_out_), {}};
+  }
+  SlopeCounts counts = multiply_by_slope<Real>(point.activation, z.values.row(row), e, fan_out_,
+                                               dz.values.row(row), dz.exponents[std::size_t(row)], code);
+  if (code != FailureCode::none) clear_sample(dz, row);
+  return counts;
+}
+
+/// dh = dz W of one sample from the product that dx holds.
+template <class Real>
+FailureCode Dense<Real>::input_gradient(const Member& point, int row, std::int32_t dz_exponent,
+                                        Signal<Real>& dx) const {
+  std::int32_t& e = dx.exponents[std::size_t(row)];
+  e = dz_exponent + point.weight_scale.exponent;
+  scale(dx.values.row(row), point.weight_scale.mantissa);
+  const FailureCode code = rescale(dx.values.row(row), e);
+  if (code != FailureCode::none) clear_sample(dx, row);
+  return code;
 }
 
 template <class Real>
@@ -218,39 +244,37 @@ State<Real> Dense<Real>::backward(State<Real> dy, Entry entry, const Stack& stac
   const Signal<Real> z = std::move(tape[1]);
   tape.clear();
   Signal<Real> dz = std::move(dy.front());
-  const int rows = dz.rows();
-  RowCodes codes(rows);
-  std::vector<SlopeCounts> counts(static_cast<std::size_t>(rows));
+  Signal<Real> dx;
+  if (layer_ > 1) dx = Signal<Real>::unset(dz.rows(), fan_in_);
+  const std::vector<RowRange> tiles = tiles_of(stack);
+  RowCodes codes(dz.rows());
+  std::vector<SlopeCounts> counts(static_cast<std::size_t>(dz.rows()));
 
-  parallel_for(rows / tile_rows, [&](int tile) {  // dz = dh * phi'(z)
-    for_samples(stack, tile * tile_rows, tile_rows, [&](int row, const RowRange& range) {
-      const Activation& phi = points_[std::size_t(range.point)].activation;
-      const std::int32_t e = z.exponents[std::size_t(row)];
-      SlopeCounts& count = counts[std::size_t(row)];
-      if (entry == Entry::preactivation) {
-        count.saturated = count_saturated<Real>(phi, z.values.row(row), e, fan_out_);
-      } else {
-        count = multiply_by_slope<Real>(phi, z.values.row(row), e, fan_out_, dz.values.row(row),
-                                        dz.exponents[std::size_t(row)], codes[row]);
-      }
-      if (codes[row] != FailureCode::none) clear_sample(dz, row);
-    });
-  });
-  codes.add_to(failures, stack, layer_);
-
-  observer.see(Role::dgrad, dz, stack);
-  for (const RowRange& range : stack) {
-    SlopeCounts total;
-    for (int row = range.first_row; row < range.first_row + range.samples; ++row) {
-      total.saturated += counts[std::size_t(row)].saturated;
-      total.lost += counts[std::size_t(row)].lost;
+  for_slices(tiles, slice_rows(tiles.size(), unit_weight_), [&](int first_row, auto slice) {
+    for (const RowRange& rows : slice) {
+      const Member& point = points_[std::size_t(rows.point)];
+      for_samples(rows, [&](int row) {
+        counts[std::size_t(row)] = preactivation_gradient(point, row, entry, z, dz, codes[row]);
+      });
+      observer.see(Role::dgrad, dz, rows);
     }
-    observer.count(range.point, total.saturated, total.lost);
-  }
+    if (layer_ == 1) return;
+    multiply(dz.values, first_row, rows_of(slice), unit_weight_, dx.values);
+    for (const RowRange& rows : slice) {
+      const Member& point = points_[std::size_t(rows.point)];
+      for_samples(rows, [&](int row) {
+        const FailureCode code = input_gradient(point, row, dz.exponents[std::size_t(row)], dx);
+        if (codes[row] == FailureCode::none) codes[row] = code;
+      });
+    }
+  });
+  codes.add_to(failures, tiles, layer_);
+  report(counts, tiles, observer);
 
-  State<Real> dx = layer_ > 1 ? input_gradient(dz, stack, failures) : State<Real>{};
   gradient.add(std::move(x), std::move(dz), stack);
-  return dx;
+  State<Real> state;
+  if (layer_ > 1) state.push_back(std::move(dx));
+  return state;
 }
 
 template <class Real>

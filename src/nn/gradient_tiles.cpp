@@ -1,6 +1,7 @@
 #include "gradient_tiles.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -33,76 +34,71 @@ template <class Real>
 GradientTile look_at(const Signal<Real>& x, const Signal<Real>& dz, RowRange range) {
   GradientTile tile;
   tile.range = range;
-  for (int row = range.first_row; row < range.first_row + range.samples; ++row) {
+  std::array<double, tile_rows> squares{};
+  for (int i = 0; i < range.samples; ++i) {
+    const int row = range.first_row + i;
     const double dz_squared = sum_of_squares<Real>(dz.values.row(row));
-    const double x_squared = sum_of_squares<Real>(x.values.row(row));
+    squares[std::size_t(i)] = dz_squared * sum_of_squares<Real>(x.values.row(row));
     if (dz_squared > 0) raise(tile.bias_exponent, dz.exponents[std::size_t(row)]);
-    if (dz_squared > 0 && x_squared > 0) raise(tile.weight_exponent, product_exponent(x, dz, row));
-    tile.sample_squared =
-        tile.sample_squared + Scaled::of(dz_squared * x_squared, 2 * product_exponent(x, dz, row));
+    if (squares[std::size_t(i)] > 0) raise(tile.weight_exponent, product_exponent(x, dz, row));
   }
+  double sum = 0;
+  for (int i = 0; i < range.samples; ++i) {
+    if (squares[std::size_t(i)] == 0) continue;
+    const std::int64_t shift = product_exponent(x, dz, range.first_row + i) - *tile.weight_exponent;
+    tile.even = tile.even && shift == 0;
+    sum += squares[std::size_t(i)] * power_of_two<double>(2 * shift);
+  }
+  tile.sample_squared = Scaled::of(sum, 2 * tile.weight_exponent.value_or(0));
   return tile;
 }
 
-/// One tile's dz at the exponent of the sum, ready to be multiplied.
+/// How one tile enters the sum of its point.
 template <class Real>
 struct Term {
-  int first_row = 0;     ///< of x
-  Real rescale_sum = 1;  ///< what the sum is multiplied by first, because the tile is larger
-  Matrix<Real> dz;       ///< [tile_rows][padded fan_out]
+  bool enters = false;        ///< something of it is not zero, and the sum is wanted
+  std::int64_t exponent = 0;  ///< of the sum from here on
+  Real keep = 0;              ///< of the sum so far: 1, less if the tile is larger, 0 for the first tile
+  Matrix<Real> shifted;       ///< dz at that exponent, [tile_rows][padded fan_out]; empty: dz as it stands
 };
 
+/// Decides the exponent of each sum after each of its tiles.
 template <class Real>
-Matrix<Real> at_exponent(const Signal<Real>& x, const Signal<Real>& dz, RowRange range,
-                         std::int64_t exponent) {
-  Matrix<Real> shifted(tile_rows, dz.values.cols());
-  for (int i = 0; i < range.samples; ++i) {
-    const int row = range.first_row + i;
-    const Real scale = power_of_two<Real>(product_exponent(x, dz, row) - exponent);
-    std::ranges::transform(dz.values.row(row), shifted.row(i).begin(), [scale](Real v) { return v * scale; });
-  }
-  return shifted;
-}
-
-/// Decides the exponent of the sum after each tile; the sum's own exponent moves along.
-template <class Real>
-std::vector<Term<Real>> terms_of(ScaledMatrix<Real>& sum, const std::vector<GradientTile>& tiles,
-                                 const Signal<Real>& x, const Signal<Real>& dz) {
-  std::vector<Term<Real>> terms;
-  for (const GradientTile& tile : tiles) {
-    if (!tile.weight_exponent) continue;
-    if (sum.values.empty()) {
-      sum = {Matrix<Real>(dz.values.cols(), x.values.cols()), *tile.weight_exponent};
-    }
-    const std::int64_t exponent = std::max(sum.exponent, *tile.weight_exponent);
-    terms.push_back({tile.range.first_row, power_of_two<Real>(sum.exponent - exponent),
-                     at_exponent(x, dz, tile.range, exponent)});
-    sum.exponent = exponent;
+std::vector<Term<Real>> terms_of(const std::vector<ScaledMatrix<Real>*>& sums,
+                                 const std::vector<GradientTile>& tiles, const Signal<Real>& x,
+                                 const Signal<Real>& dz) {
+  std::vector<Term<Real>> terms(tiles.size());
+  for (std::size_t t = 0; t < tiles.size(); ++t) {
+    ScaledMatrix<Real>* sum = sums[std::size_t(tiles[t].range.point)];
+    if (!sum || !tiles[t].weight_exponent) continue;
+    const bool first = sum->values.empty();
+    if (first) *sum = {Matrix<Real>::unset(dz.values.cols(), x.values.cols()), *tiles[t].weight_exponent};
+    terms[t].enters = true;
+    terms[t].exponent = std::max(sum->exponent, *tiles[t].weight_exponent);
+    terms[t].keep = first ? 0 : power_of_two<Real>(sum->exponent - terms[t].exponent);
+    sum->exponent = terms[t].exponent;
   }
   return terms;
 }
 
+/// dz of one tile at the exponent of its term, unless it is there already.
 template <class Real>
-void rescale_rows(Matrix<Real>& sum, int first_row, int rows, Real factor) {
-  if (factor == 1) return;
-  for (int row = first_row; row < first_row + rows; ++row) {
-    for (Real& v : sum.row(row)) v *= factor;
+void shift_to(Term<Real>& term, const GradientTile& tile, const Signal<Real>& x, const Signal<Real>& dz) {
+  if (!term.enters || (tile.even && *tile.weight_exponent == term.exponent)) return;
+  term.shifted = Matrix<Real>(tile_rows, dz.values.cols());
+  for (int i = 0; i < tile.range.samples; ++i) {
+    const int row = tile.range.first_row + i;
+    const Real scale = power_of_two<Real>(product_exponent(x, dz, row) - term.exponent);
+    std::ranges::transform(dz.values.row(row), term.shifted.row(i).begin(),
+                           [scale](Real v) { return v * scale; });
   }
 }
 
 }  // namespace
 
 template <class Real>
-std::vector<GradientTile> gradient_tiles(const Signal<Real>& x, const Signal<Real>& dz, const Stack& stack,
-                                         int point) {
-  std::vector<RowRange> ranges;
-  for (const RowRange& range : stack) {
-    if (range.point != point) continue;
-    for (int first = 0; first < range.samples; first += tile_rows) {
-      ranges.push_back({point, range.first_row + first, std::min(tile_rows, range.samples - first),
-                        range.first_sample + first});
-    }
-  }
+std::vector<GradientTile> gradient_tiles(const Signal<Real>& x, const Signal<Real>& dz, const Stack& stack) {
+  const std::vector<RowRange> ranges = tiles_of(stack);
   std::vector<GradientTile> tiles(ranges.size());
   parallel_for(int(tiles.size()),
                [&](int i) { tiles[std::size_t(i)] = look_at(x, dz, ranges[std::size_t(i)]); });
@@ -110,24 +106,34 @@ std::vector<GradientTile> gradient_tiles(const Signal<Real>& x, const Signal<Rea
 }
 
 template <class Real>
-void add_weight_gradient(ScaledMatrix<Real>& sum, const std::vector<GradientTile>& tiles,
-                         const Signal<Real>& x, const Signal<Real>& dz) {
-  const std::vector<Term<Real>> terms = terms_of(sum, tiles, x, dz);
-  if (terms.empty()) return;
-  parallel_for((sum.values.rows() + panel_rows - 1) / panel_rows, [&](int panel) {
-    const int first_row = panel * panel_rows;
-    const int rows = std::min(panel_rows, sum.values.rows() - first_row);
-    for (const Term<Real>& term : terms) {
-      rescale_rows(sum.values, first_row, rows, term.rescale_sum);
-      add_outer(term.dz, 0, x.values, term.first_row, tile_rows, sum.values, first_row, rows);
+void add_weight_gradients(const std::vector<ScaledMatrix<Real>*>& sums,
+                          const std::vector<GradientTile>& tiles, const Signal<Real>& x,
+                          const Signal<Real>& dz) {
+  std::vector<Term<Real>> terms = terms_of(sums, tiles, x, dz);
+  parallel_for(int(tiles.size()),
+               [&](int t) { shift_to(terms[std::size_t(t)], tiles[std::size_t(t)], x, dz); });
+
+  const int panels = (dz.values.cols() + panel_rows - 1) / panel_rows;
+  parallel_for(int(sums.size()) * panels, [&](int task) {
+    const int point = task / panels;
+    const int first_row = task % panels * panel_rows;
+    const int rows = std::min(panel_rows, dz.values.cols() - first_row);
+    for (std::size_t t = 0; t < tiles.size(); ++t) {
+      const Term<Real>& term = terms[t];
+      if (tiles[t].range.point != point || !term.enters) continue;
+      const int row = tiles[t].range.first_row;
+      const bool shifted = !term.shifted.empty();
+      add_outer(shifted ? term.shifted : dz.values, shifted ? 0 : row, x.values, row, tile_rows, term.keep,
+                sums[std::size_t(point)]->values, first_row, rows);
     }
   });
 }
 
 template <class Real>
-void add_bias_gradient(ScaledVector& sum, const std::vector<GradientTile>& tiles, const Signal<Real>& dz) {
+void add_bias_gradient(ScaledVector& sum, int point, const std::vector<GradientTile>& tiles,
+                       const Signal<Real>& dz) {
   for (const GradientTile& tile : tiles) {
-    if (!tile.bias_exponent) continue;
+    if (tile.range.point != point || !tile.bias_exponent) continue;
     const bool first = std::ranges::all_of(sum.values, [](double v) { return v == 0; });
     const std::int64_t exponent = first ? *tile.bias_exponent : std::max(sum.exponent, *tile.bias_exponent);
     const double rescale_sum = first ? 1 : power_of_two<double>(sum.exponent - exponent);
@@ -141,15 +147,14 @@ void add_bias_gradient(ScaledVector& sum, const std::vector<GradientTile>& tiles
   }
 }
 
-template std::vector<GradientTile> gradient_tiles(const Signal<float>&, const Signal<float>&, const Stack&,
-                                                  int);
-template std::vector<GradientTile> gradient_tiles(const Signal<double>&, const Signal<double>&, const Stack&,
-                                                  int);
-template void add_weight_gradient(ScaledMatrix<float>&, const std::vector<GradientTile>&,
-                                  const Signal<float>&, const Signal<float>&);
-template void add_weight_gradient(ScaledMatrix<double>&, const std::vector<GradientTile>&,
-                                  const Signal<double>&, const Signal<double>&);
-template void add_bias_gradient(ScaledVector&, const std::vector<GradientTile>&, const Signal<float>&);
-template void add_bias_gradient(ScaledVector&, const std::vector<GradientTile>&, const Signal<double>&);
+#define GRADFLOW_INSTANTIATE(Real)                                                                           \
+  template std::vector<GradientTile> gradient_tiles(const Signal<Real>&, const Signal<Real>&, const Stack&); \
+  template void add_weight_gradients(const std::vector<ScaledMatrix<Real>*>&,                                \
+                                     const std::vector<GradientTile>&, const Signal<Real>&,                  \
+                                     const Signal<Real>&);                                                   \
+  template void add_bias_gradient(ScaledVector&, int, const std::vector<GradientTile>&, const Signal<Real>&);
+GRADFLOW_INSTANTIATE(float)
+GRADFLOW_INSTANTIATE(double)
+#undef GRADFLOW_INSTANTIATE
 
 }  // namespace gradflow::nn

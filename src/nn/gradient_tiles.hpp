@@ -15,21 +15,25 @@ struct GradientTile {
   RowRange range;
   std::optional<std::int64_t> weight_exponent;  ///< of the largest dz x; none if every sample is zero
   std::optional<std::int64_t> bias_exponent;    ///< of the largest dz; none if every sample is zero
+  bool even = true;                             ///< every sample that is not zero has that weight_exponent
   Scaled sample_squared;                        ///< sum over samples of |dz|^2 |x|^2
 };
 
-/// The tiles of one point, in the order of its batch.
+/// One entry per tile of tiles_of(stack), in that order.
 template <class Real>
-std::vector<GradientTile> gradient_tiles(const Signal<Real>& x, const Signal<Real>& dz, const Stack& stack,
-                                         int point);
+std::vector<GradientTile> gradient_tiles(const Signal<Real>& x, const Signal<Real>& dz, const Stack& stack);
 
-/// sum += dz' x, tile after tile, shared by the threads in panels of rows that depend on the shape only.
+/// sums[point] += dz' x, tile after tile, shared by the threads in panels of rows that depend on the shape
+/// only.
+/// @param sums  one per point of the bundle; null where none is wanted
 template <class Real>
-void add_weight_gradient(ScaledMatrix<Real>& sum, const std::vector<GradientTile>& tiles,
-                         const Signal<Real>& x, const Signal<Real>& dz);
+void add_weight_gradients(const std::vector<ScaledMatrix<Real>*>& sums,
+                          const std::vector<GradientTile>& tiles, const Signal<Real>& x,
+                          const Signal<Real>& dz);
 
-/// sum += the sum over samples of dz, tile after tile.
+/// sum += the sum over samples of dz, tile after tile of one point.
 template <class Real>
-void add_bias_gradient(ScaledVector& sum, const std::vector<GradientTile>& tiles, const Signal<Real>& dz);
+void add_bias_gradient(ScaledVector& sum, int point, const std::vector<GradientTile>& tiles,
+                       const Signal<Real>& dz);
 
 }  // namespace gradflow::nn

@@ -1,8 +1,10 @@
 #include "gradflow/nn/weight_gradient.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "gradflow/core/parallel.hpp"
 #include "gradflow/core/sum_of_squares.hpp"
 #include "gradient_tiles.hpp"
 #include "gram_sum.hpp"
@@ -41,23 +43,27 @@ DenseGradient<Real>::DenseGradient(int fan_in, int fan_out, std::vector<DensePoi
 
 template <class Real>
 void DenseGradient<Real>::add(Signal<Real> x, Signal<Real> dz, const Stack& stack) {
-  bool keep = false;
-  for (int point = 0; point < int(sums_.size()); ++point) {
+  const std::vector<GradientTile> tiles = gradient_tiles(x, dz, stack);
+  std::vector<ScaledMatrix<Real>*> formed;
+  for (Sum& sum : sums_) formed.push_back(sum.gram ? nullptr : &sum.weight);
+  add_weight_gradients(formed, tiles, x, dz);
+  parallel_for(int(sums_.size()), [&](int point) {
     Sum& sum = sums_[std::size_t(point)];
-    const std::vector<GradientTile> tiles = gradient_tiles(x, dz, stack, point);
-    for (const GradientTile& tile : tiles) sum.sample_squared = sum.sample_squared + tile.sample_squared;
-    if (sum.point.has_bias) add_bias_gradient(sum.bias, tiles, dz);
-    if (!sum.gram) add_weight_gradient(sum.weight, tiles, x, dz);
-    keep = keep || sum.gram;
+    if (sum.point.has_bias) add_bias_gradient(sum.bias, point, tiles, dz);
+  });
+  for (const GradientTile& tile : tiles) {
+    Scaled& total = sums_[std::size_t(tile.range.point)].sample_squared;
+    total = total + tile.sample_squared;
   }
-  if (keep) pieces_.push_back({std::move(x), std::move(dz), stack});
+  if (std::ranges::any_of(sums_, &Sum::gram)) pieces_.push_back({std::move(x), std::move(dz), stack});
 }
 
 /// |sum over samples of dz x'|_F^2
 template <class Real>
-Scaled DenseGradient<Real>::gradient_squared(int point) const {
+typename DenseGradient<Real>::Squared DenseGradient<Real>::gradient_squared(int point) const {
+  constexpr double error_of_sum = std::numeric_limits<Real>::epsilon();
   const Sum& sum = sums_[std::size_t(point)];
-  if (!sum.gram) return squared(sum.weight);
+  if (!sum.gram) return {squared(sum.weight), error_of_sum};
 
   BatchRows x(sum.point.batch, fan_in_);
   BatchRows dz(sum.point.batch, fan_out_);
@@ -70,13 +76,16 @@ Scaled DenseGradient<Real>::gradient_squared(int point) const {
   }
   const GramSum found = gram_sum(x, dz);
   const bool cancelled = !found.absolute.is_zero() && found.sum < Scaled::of(cancellation) * found.absolute;
-  if (!cancelled) return found.sum;
+  if (!cancelled)
+    return {found.sum, std::numeric_limits<double>::epsilon() * (found.absolute / found.sum).value()};
 
   ScaledMatrix<Real> formed;
+  std::vector<ScaledMatrix<Real>*> of_this_point(sums_.size(), nullptr);
+  of_this_point[std::size_t(point)] = &formed;
   for (const Piece& piece : pieces_) {
-    add_weight_gradient(formed, gradient_tiles(piece.x, piece.dz, piece.stack, point), piece.x, piece.dz);
+    add_weight_gradients(of_this_point, gradient_tiles(piece.x, piece.dz, piece.stack), piece.x, piece.dz);
   }
-  return squared(formed);
+  return {squared(formed), error_of_sum};
 }
 
 template <class Real>
@@ -85,10 +94,12 @@ std::vector<WeightGradientNorms> DenseGradient<Real>::norms() const {
   for (int point = 0; point < int(sums_.size()); ++point) {
     const Sum& sum = sums_[std::size_t(point)];
     const Scaled batch_squared = Scaled::of(double(sum.point.batch) * sum.point.batch);
-    norms.push_back({.weight_gradient_squared = gradient_squared(point) / batch_squared,
+    const Squared gradient = gradient_squared(point);
+    norms.push_back({.weight_gradient_squared = gradient.value / batch_squared,
                      .bias_gradient_squared = squared(sum.bias) / batch_squared,
                      .weight_squared = sum.point.weight_squared,
                      .sample_squared_sum = sum.sample_squared,
+                     .relative_error = gradient.relative_error,
                      .has_bias = sum.point.has_bias});
   }
   return norms;

@@ -1,22 +1,9 @@
 #include "layer_observer.hpp"
 
-#include <algorithm>
-
-#include "gradflow/core/parallel.hpp"
+#include <utility>
 
 namespace gradflow::pipeline {
 namespace {
-
-std::vector<RowRange> tiles_of(const Stack& stack) {
-  std::vector<RowRange> tiles;
-  for (const RowRange& range : stack) {
-    for (int first = 0; first < range.samples; first += tile_rows) {
-      tiles.push_back({range.point, range.first_row + first, std::min(tile_rows, range.samples - first),
-                       range.first_sample + first});
-    }
-  }
-  return tiles;
-}
 
 stats::SignalSummary& summary_of(stats::LayerRecord& record, nn::Role role) {
   switch (role) {
@@ -45,23 +32,45 @@ stats::What needs_of(const stats::Needs& needs, nn::Role role) {
 }  // namespace
 
 template <class Real>
-void LayerObserver<Real>::see(nn::Role role, const Signal<Real>& signal, const Stack& stack) {
-  const stats::What what = needs_of(needs_, role);
-  if (what == stats::What::nothing) return;
-  const std::vector<RowRange> tiles = tiles_of(stack);
-  std::vector<stats::SignalSummary> summaries(tiles.size());
-  parallel_for(int(tiles.size()), [&](int i) {
-    summaries[std::size_t(i)] = stats::summarise(signal, tiles[std::size_t(i)], what);
-  });
-  for (std::size_t i = 0; i < tiles.size(); ++i) {
-    summary_of(records_[std::size_t(tiles[i].point)], role).merge(summaries[i]);
-  }
+void LayerObserver<Real>::begin_pass(const Stack& stack) {
+  for (std::vector<Tile>& of_role : tiles_) of_role.resize(std::size_t(rows_of(stack) / tile_rows));
 }
 
 template <class Real>
-void LayerObserver<Real>::count(int point, std::int64_t saturated, std::int64_t lost) {
-  records_[std::size_t(point)].saturated += saturated;
-  records_[std::size_t(point)].lost += lost;
+void LayerObserver<Real>::see(nn::Role role, const Signal<Real>& signal, const RowRange& tile) {
+  const stats::What what = needs_of(needs_, role);
+  if (what == stats::What::nothing) return;
+  tiles_[std::size_t(role)][std::size_t(tile.first_row / tile_rows)] = {tile.point,
+                                                                        stats::summarise(signal, tile, what)};
+}
+
+/// In the order of the batch, whichever thread was first.
+template <class Real>
+void LayerObserver<Real>::end_pass() {
+  for (const nn::Role role : {nn::Role::preact, nn::Role::act, nn::Role::dgrad}) {
+    std::vector<Tile>& of_role = tiles_[std::size_t(role)];
+    for (Tile& tile : of_role) {
+      if (tile.summary.samples() == 0) continue;
+      summary_of(records_[std::size_t(tile.point)], role).merge(std::move(tile.summary));
+    }
+    of_role = {};
+  }
+  for (const Lost& lost : lost_) {
+    stats::LayerRecord& record = records_[std::size_t(lost.point)];
+    ++record.lost;
+    record.dgrad.count_underflown(lost.log2_magnitude);
+  }
+  lost_ = {};
+}
+
+template <class Real>
+void LayerObserver<Real>::count_saturated(int point, std::int64_t elements) {
+  records_[std::size_t(point)].saturated += elements;
+}
+
+template <class Real>
+void LayerObserver<Real>::count_lost(int point, std::span<const std::int64_t> log2_magnitudes) {
+  for (const std::int64_t log2_magnitude : log2_magnitudes) lost_.push_back({point, log2_magnitude});
 }
 
 template class LayerObserver<float>;

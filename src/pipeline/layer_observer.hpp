@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <vector>
+
 #include "gradflow/nn/block.hpp"
 #include "gradflow/stats/catalogue.hpp"
 
@@ -14,20 +17,36 @@ class LayerObserver final : public nn::Observer<Real> {
   LayerObserver(const stats::Needs& needs, std::span<stats::LayerRecord> records)
       : needs_(needs), records_(records) {}
 
-  void see(nn::Role role, const Signal<Real>& signal, const Stack& stack) override;
-  void count(int point, std::int64_t saturated, std::int64_t lost) override;
+  void begin_pass(const Stack& stack) override;
+  void see(nn::Role role, const Signal<Real>& signal, const RowRange& tile) override;
+  void count_saturated(int point, std::int64_t elements) override;
+  void count_lost(int point, std::span<const std::int64_t> log2_magnitudes) override;
+  void end_pass() override;
 
  private:
+  struct Tile {
+    int point = 0;
+    stats::SignalSummary summary;  ///< empty until the tile is shown
+  };
+
+  struct Lost {
+    int point = 0;
+    std::int64_t log2_magnitude = 0;
+  };
+
   stats::Needs needs_;
   std::span<stats::LayerRecord> records_;
+  std::array<std::vector<Tile>, 3> tiles_;  ///< of the pass, by role
+  std::vector<Lost> lost_;                  ///< of the pass
 };
 
 /// For the layers nobody stores.
 template <class Real>
 class Blind final : public nn::Observer<Real> {
  public:
-  void see(nn::Role, const Signal<Real>&, const Stack&) override {}
-  void count(int, std::int64_t, std::int64_t) override {}
+  void see(nn::Role, const Signal<Real>&, const RowRange&) override {}
+  void count_saturated(int, std::int64_t) override {}
+  void count_lost(int, std::span<const std::int64_t>) override {}
 };
 
 /// For the layers nobody stores.

@@ -14,6 +14,7 @@ stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int ba
           .bgrad_squared = norms.bias_gradient_squared,
           .weight_squared = norms.weight_squared,
           .sample_squared_sum = norms.sample_squared_sum,
+          .relative_error = norms.relative_error,
           .batch = batch,
           .has_bias = norms.has_bias};
 }
@@ -63,9 +64,11 @@ State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
   tapes.resize(layers_.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
+    layer.observer->begin_pass(stack);
     x = in_layer(first_layer_ + i, [&] {
       return layer.block->forward(std::move(x), stack, tapes[i], *layer.observer, failures_);
     });
+    layer.observer->end_pass();
     breathe_();
   }
   return x;
@@ -77,10 +80,12 @@ State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entr
   std::vector<nn::Tape<Real>> tapes = std::move(tapes_[std::size_t(microbatch)]);
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
+    layer.observer->begin_pass(stack);
     dy = in_layer(first_layer_ + i, [&] {
       return layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, *layer.gradient,
                                    failures_);
     });
+    layer.observer->end_pass();
     entry = nn::Entry::output;
     if (layer.observed && microbatch == microbatches_ - 1) waiting_.push_back(&layer);
     finish_weight_gradients(2 * std::size_t(concurrency()));

@@ -122,7 +122,7 @@ constexpr auto rows = std::to_array<Statistic>({
     {"act_saturated_fraction",
      "Share of the units and samples that are saturated",
      "1",
-     "count(|phi'| < 0.01 sup |phi'|) / (batch width)",
+     "count(|phi'| < saturation_threshold sup |phi'|) / (batch width)",
      "",
      1,
      "standard",
@@ -198,7 +198,9 @@ constexpr auto rows = std::to_array<Statistic>({
     {"log10_noise_scale",
      "Gradient noise scale of the weights",
      "1",
-     "log10 ((sum_s |g_s|^2 - B |g|^2) / (B-1) / |g|^2), g_s = dE_s/dW_l, g = mean_s g_s; NaN for batch 1",
+     "log10 ((sum_s |g_s|^2 - B |g|^2) / (B-1) / |g|^2), g_s = dE_s/dW_l, g = mean_s g_s; NaN for batch 1 "
+     "and "
+     "where rounding leaves the difference less than two digits",
      "",
      1,
      "standard",

@@ -35,6 +35,14 @@ class Lanes {
     for (int p = 0; p < pack_count; ++p) packs_[p] = packs_[p] + b.packs_[p];
     return *this;
   }
+  /// += a b. The product of two float32 numbers is exact, so whether the sum is fused changes no bit of it.
+  void add_product(const Lanes& a, const Lanes& b) {
+    for (int p = 0; p < pack_count; ++p) packs_[p] = simd::mul_add(a.packs_[p], b.packs_[p], packs_[p]);
+  }
+  void add_product(const Lanes& a, double b) {
+    const Pack factor = simd::constant<Pack>(b);
+    for (int p = 0; p < pack_count; ++p) packs_[p] = simd::mul_add(a.packs_[p], factor, packs_[p]);
+  }
   friend Lanes operator*(const Lanes& a, const Lanes& b) {
     return Lanes([&](int first) { return a.packs_[first / width] * b.packs_[first / width]; });
   }
@@ -51,12 +59,7 @@ class Lanes {
     for (int half = pack_count / 2; half > 0; half /= 2) {
       for (int p = 0; p < half; ++p) packs[p] = packs[p] + packs[p + half];
     }
-    alignas(64) double lanes[width];
-    simd::store(packs[0], lanes);
-    for (int half = width / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-    }
-    return lanes[0];
+    return simd::folded_sum(packs[0]);
   }
 
  private:

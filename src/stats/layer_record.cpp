@@ -23,7 +23,9 @@ double GradientNorms::wgrad_to_weight_log10() const {
 double GradientNorms::log10_noise_scale() const {
   if (batch <= 1 || sample_squared_sum.is_zero()) return nan;
   if (wgrad_squared.is_zero()) return infinity;
-  const Scaled spread = sample_squared_sum - Scaled::of(batch) * wgrad_squared;
+  const Scaled of_the_mean = Scaled::of(batch) * wgrad_squared;
+  const Scaled spread = sample_squared_sum - of_the_mean;
+  if (spread < Scaled::of(100 * relative_error) * of_the_mean) return nan;
   if (spread.mantissa <= 0) return -infinity;  // never negative in exact arithmetic
   return (spread / Scaled::of(batch - 1) / wgrad_squared).log10();
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "gradflow/core/simd.hpp"
 #include "lanes.hpp"
@@ -10,47 +11,44 @@
 /// of 16.
 namespace gradflow::stats {
 
+/// What one pass over a row finds.
 template <class Real>
-struct RangeOfRow {
+struct RowFacts {
   Real min, max;
   int zeros;
+  double sum, squares;  ///< of v and of v^2
 };
 
 template <class Real>
-RangeOfRow<Real> range_of(const Real* row, int width) {
+RowFacts<Real> facts_of(const Real* row, int width) {
   using Pack = simd::Pack<Real>;
-  constexpr int step = simd::lanes<Real>;
   const Pack first = simd::constant<Pack>(row[0]), zero = simd::constant<Pack>(0);
   Pack least = first, most = first;
   int zeros = 0;
-  const auto take = [&](Pack v) {
+  Lanes sum, squares;
+  const auto take_range = [&](Pack v) {
     least = simd::min(least, v);
     most = simd::max(most, v);
     zeros += simd::count<Real>(v == zero);
   };
-  const int whole = width / step * step, rest = width - whole;
-  for (int j = 0; j < whole; j += step) take(simd::load(row + j));
-  if (rest > 0) {
-    take(simd::select(simd::first_lanes<Real>(rest), simd::load(row + whole), first));
-    if (row[0] == 0) zeros -= step - rest;
-  }
-  return {simd::smallest_lane(least), simd::largest_lane(most), zeros};
-}
-
-struct RowSums {
-  double sum, squares;
-};
-
-/// Sums of v and v^2.
-template <class Real>
-RowSums sums_of(const Real* row, int width) {
-  Lanes sum, squares;
-  for (int j = 0; j < width; j += Lanes::count) {
-    const Lanes v = Lanes::load(row + j);
+  const auto take_sums = [&](int column) {
+    const Lanes v = Lanes::load(row + column);
     sum += v;
-    squares += v * v;
+    squares.add_product(v, v);
+  };
+  int j = 0;
+  for (; j + Lanes::count <= width; j += Lanes::count) {
+    for (int k = j; k < j + Lanes::count; k += simd::lanes<Real>) take_range(simd::load(row + k));
+    take_sums(j);
   }
-  return {sum.sum(), squares.sum()};
+  if (j < width) take_sums(j);
+  for (; j < width; j += simd::lanes<Real>) {
+    const auto inside = simd::first_lanes<Real>(std::min(width - j, simd::lanes<Real>));
+    take_range(simd::select(inside, simd::load(row + j), first));
+  }
+  const int beyond = j - width;  // lanes that repeated the first element
+  if (beyond > 0 && row[0] == 0) zeros -= beyond;
+  return {simd::smallest_lane(least), simd::largest_lane(most), zeros, sum.sum(), squares.sum()};
 }
 
 struct RowPowers {
@@ -63,11 +61,13 @@ template <bool shape, class Real>
 RowPowers powers_of(const Real* row, int width, double center) {
   Lanes m2, m3, m4;
   const auto take = [&](const Lanes& d) {
-    const Lanes d2 = d * d;
-    m2 += d2;
     if constexpr (shape) {
-      m3 += d2 * d;
-      m4 += d2 * d2;
+      const Lanes d2 = d * d;
+      m2 += d2;
+      m3.add_product(d2, d);
+      m4.add_product(d2, d2);
+    } else {
+      m2.add_product(d, d);
     }
   };
   const int whole = width / Lanes::count * Lanes::count, rest = width - whole;
@@ -85,24 +85,20 @@ RowPowers powers_of_zeros(int width, double center) {
   return {.m2 = width * square};
 }
 
-/// sums[j] += factor * v[j] for every column, padding included.
+/// Sum over the rows of factor * v, row after row, for the sixteen columns from `column` on.
 template <class Real>
-void add_to(double* sums, const Real* row, int width, double factor) {
-  for (int j = 0; j < width; j += Lanes::count) {
-    Lanes sum = Lanes::load(sums + j);
-    sum += Lanes::load(row + j) * factor;
-    sum.store(sums + j);
-  }
+Lanes weighted_columns(std::span<const Real* const> rows, const double* factors, int column) {
+  Lanes sum;
+  for (std::size_t r = 0; r < rows.size(); ++r) sum.add_product(Lanes::load(rows[r] + column), factors[r]);
+  return sum;
 }
 
-/// Marks with 1 the columns that are not zero.
+/// The largest magnitude of each of the columns of a pack.
 template <class Real>
-void mark_nonzero(Real* marks, const Real* row, int width) {
-  using Pack = simd::Pack<Real>;
-  const Pack zero = simd::constant<Pack>(0), one = simd::constant<Pack>(1);
-  for (int j = 0; j < width; j += simd::lanes<Real>) {
-    simd::store(simd::select(simd::load(row + j) == zero, simd::load(marks + j), one), marks + j);
-  }
+simd::Pack<Real> largest_in_columns(std::span<const Real* const> rows, int column) {
+  simd::Pack<Real> largest = simd::constant<simd::Pack<Real>>(0);
+  for (const Real* row : rows) largest = simd::max(largest, simd::abs(simd::load(row + column)));
+  return largest;
 }
 
 /// The smallest nonzero magnitude; infinity if there is none.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "tile.hpp"
 
@@ -42,10 +43,10 @@ SignalSummary summarise(const Signal<Real>& signal, RowRange tile, What what) {
 template SignalSummary summarise(const Signal<float>&, RowRange, What);
 template SignalSummary summarise(const Signal<double>&, RowRange, What);
 
-void SignalSummary::merge(const SignalSummary& next) {
+void SignalSummary::merge(SignalSummary next) {
   if (next.samples_ == 0) return;
   if (samples_ == 0) {
-    *this = next;
+    *this = std::move(next);
     return;
   }
   expect(what_ == next.what_ && width_ == next.width_, "summaries of the same parts of the same signal");
@@ -56,6 +57,12 @@ void SignalSummary::merge(const SignalSummary& next) {
   add_elements(direction_sum_, next.direction_sum_);
   for (std::size_t j = 0; j < live_.size(); ++j) live_[j] |= next.live_[j];
   for (int f = 0; f < format_count; ++f) underflows_[f] += next.underflows_[f];
+}
+
+void SignalSummary::count_underflown(std::int64_t log2_magnitude) {
+  --zeros_;
+  if (!has(what_, What::underflow)) return;
+  for (int f = 0; f < format_count; ++f) underflows_[f] += log2_magnitude < formats()[f].log2_threshold;
 }
 
 double SignalSummary::zero_fraction() const { return double(zeros_) / double(elements()); }

@@ -40,7 +40,7 @@ RowPowers central_powers(const Sample<Real>& sample, int width, const Moments& t
 
 template <class Real>
 Sample<Real> read_sample(const Real* row, std::int64_t exponent, int width) {
-  Sample<Real> sample{row, exponent, range_of(row, width), sums_of(row, width), Moments::no_exponent};
+  Sample<Real> sample{row, exponent, facts_of(row, width), Moments::no_exponent};
   const double largest = sample.absmax();
   if (largest == 0) return sample;
   const int leading = std::isfinite(largest) ? leading_exponent(largest) : 0;
@@ -48,6 +48,13 @@ Sample<Real> read_sample(const Real* row, std::int64_t exponent, int width) {
   expect(-150 <= leading && leading <= 130, "samples rescaled to near 1");
   sample.leading_exponent = exponent + leading;
   return sample;
+}
+
+/// log10 of each number, in place. @pre `numbers` is aligned and has room for whole packs
+void take_log10(double* numbers, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += simd::lanes<double>) {
+    simd::store(simd::log10(simd::load(numbers + i)), numbers + i);
+  }
 }
 
 }  // namespace
@@ -63,7 +70,7 @@ Tile<Real>::Tile(const Signal<Real>& signal, RowRange rows) : count_(rows.sample
 template <class Real>
 std::int64_t Tile<Real>::zeros() const {
   std::int64_t zeros = 0;
-  for (const auto& sample : samples()) zeros += sample.range.zeros;
+  for (const auto& sample : samples()) zeros += sample.facts.zeros;
   return zeros;
 }
 
@@ -79,10 +86,10 @@ Moments Tile<Real>::moments(What what) const {
   double sum = 0;
   for (const auto& sample : samples()) {
     const double weight = weight_of(sample, all.exponent);
-    sum += weight * sample.sums.sum;
-    all.squares += weight * weight * sample.sums.squares;
-    all.min = std::min(all.min, weight * sample.range.min);
-    all.max = std::max(all.max, weight * sample.range.max);
+    sum += weight * sample.facts.sum;
+    all.squares += weight * weight * sample.facts.squares;
+    all.min = std::min(all.min, weight * sample.facts.min);
+    all.max = std::max(all.max, weight * sample.facts.max);
   }
   if (!has(what, What::moments)) return all;
   // A mean rounded out of the range would give equal numbers a variance.
@@ -105,30 +112,50 @@ void Tile<Real>::add_central(Moments& moments) const {
 
 template <class Real>
 LogNorms Tile<Real>::norms() const {
-  std::array<double, tile_rows> logs;
+  alignas(64) std::array<double, tile_rows> logs;
+  logs.fill(1);
+  std::array<double, tile_rows> exponents;
   std::size_t nonzero = 0;
   for (const auto& sample : samples()) {
     if (!sample.has_norm()) continue;
-    logs[nonzero++] = std::log10(sample.sums.squares) / 2 + double(sample.exponent) * Scaled::log10_of_2;
+    logs[nonzero] = sample.facts.squares;
+    exponents[nonzero++] = double(sample.exponent);
   }
+  take_log10(logs.data(), nonzero);
+  for (std::size_t i = 0; i < nonzero; ++i) logs[i] = logs[i] / 2 + exponents[i] * Scaled::log10_of_2;
   return LogNorms::of({logs.data(), nonzero}, count_ - std::int64_t(nonzero));
 }
 
 template <class Real>
 std::vector<double> Tile<Real>::direction_sum() const {
-  Matrix<double> sum(1, padded_width<Real>(width_));
+  std::array<const Real*, tile_rows> rows;
+  std::array<double, tile_rows> factors;
+  std::size_t nonzero = 0;
   for (const auto& sample : samples()) {
-    if (sample.has_norm()) add_to(sum.data(), sample.row, width_, 1 / std::sqrt(sample.sums.squares));
+    if (!sample.has_norm()) continue;
+    rows[nonzero] = sample.row;
+    factors[nonzero++] = 1 / std::sqrt(sample.facts.squares);
   }
-  return {sum.data(), sum.data() + width_};
+  std::vector<double> sum(static_cast<std::size_t>(width_));
+  for (int j = 0; j < width_; j += Lanes::count) {
+    alignas(64) double columns[Lanes::count];
+    weighted_columns<Real>({rows.data(), nonzero}, factors.data(), j).store(columns);
+    std::copy_n(columns, std::min(Lanes::count, width_ - j), sum.begin() + j);
+  }
+  return sum;
 }
 
 template <class Real>
 std::vector<std::uint8_t> Tile<Real>::live_units() const {
-  Matrix<Real> marks(1, padded_width<Real>(width_));
-  for (const auto& sample : samples()) mark_nonzero(marks.data(), sample.row, width_);
-  std::vector<std::uint8_t> live(std::size_t(width_), 0);
-  for (int j = 0; j < width_; ++j) live[j] = marks.data()[j] != 0;
+  std::array<const Real*, tile_rows> rows;
+  std::ranges::transform(samples(), rows.begin(), &Sample<Real>::row);
+  std::vector<std::uint8_t> live(static_cast<std::size_t>(width_));
+  for (int j = 0; j < width_; j += simd::lanes<Real>) {
+    alignas(64) Real largest[simd::lanes<Real>];
+    simd::store(largest_in_columns<Real>({rows.data(), std::size_t(count_)}, j), largest);
+    for (int k = j; k < std::min(j + simd::lanes<Real>, width_); ++k)
+      live[std::size_t(k)] = largest[k - j] != 0;
+  }
   return live;
 }
 
@@ -144,7 +171,7 @@ std::array<std::int64_t, format_count> Tile<Real>::underflows() const {
       const std::int64_t limit = formats()[f].log2_threshold - sample.exponent;
       if (limit < below_smallest) continue;
       counts[f] += limit >= above_largest
-                       ? width_ - sample.range.zeros
+                       ? width_ - sample.facts.zeros
                        : count_up_to(Real(std::ldexp(1.0, int(limit))), sample.row, width_);
     }
   }

@@ -15,12 +15,11 @@ template <class Real>
 struct Sample {
   const Real* row;
   std::int64_t exponent;
-  RangeOfRow<Real> range;         ///< of v
-  RowSums sums;                   ///< of v
+  RowFacts<Real> facts;           ///< of v
   std::int64_t leading_exponent;  ///< of its largest element, 2^exponent included; no_exponent for zeros
 
-  Real absmax() const { return range.max > -range.min ? range.max : -range.min; }
-  bool has_norm() const { return sums.squares != 0; }
+  Real absmax() const { return facts.max > -facts.min ? facts.max : -facts.min; }
+  bool has_norm() const { return facts.squares != 0; }
 };
 
 /// At most tile_rows samples of one signal, read once for the numbers every part needs.

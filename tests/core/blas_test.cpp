@@ -94,27 +94,30 @@ TYPED_TEST(Product, BackwardIsDzTimesW) {
   }
 }
 
-TYPED_TEST(Product, AddOuterAddsTheSumOverTheRowsOfTheTileToTheRowsAsked) {
+TYPED_TEST(Product, AddOuterAddsTheSumOverTheRowsOfTheTileToWhatItKeepsOfTheRowsAsked) {
   using Fixture = TestFixture;
-  const auto dz = normal_matrix<TypeParam>(1, Fixture::batch, Fixture::fan_out);
-  const auto h = normal_matrix<TypeParam>(2, Fixture::batch, Fixture::fan_in);
-  const auto before = normal_matrix<TypeParam>(3, Fixture::fan_out, Fixture::fan_in);
-  auto g = before.copy();
-  constexpr int first_row = 16;
+  for (const double keep : {1.0, 0.25, 0.0}) {
+    const auto dz = normal_matrix<TypeParam>(1, Fixture::batch, Fixture::fan_out);
+    const auto h = normal_matrix<TypeParam>(2, Fixture::batch, Fixture::fan_in);
+    const auto before = normal_matrix<TypeParam>(3, Fixture::fan_out, Fixture::fan_in);
+    auto g = before.copy();
+    constexpr int first_row = 16;
 
-  add_outer(dz, Fixture::first, h, Fixture::first, Fixture::rows, g, first_row, Fixture::fan_out - first_row);
+    add_outer(dz, Fixture::first, h, Fixture::first, Fixture::rows, TypeParam(keep), g, first_row,
+              Fixture::fan_out - first_row);
 
-  for (int i = 0; i < Fixture::fan_out; ++i) {
-    for (int j = 0; j < Fixture::fan_in; ++j) {
-      if (i < first_row) {
-        ASSERT_EQ(g(i, j), before(i, j));
-        continue;
+    for (int i = 0; i < Fixture::fan_out; ++i) {
+      for (int j = 0; j < Fixture::fan_in; ++j) {
+        if (i < first_row) {
+          ASSERT_EQ(g(i, j), before(i, j));
+          continue;
+        }
+        const double exact =
+            keep * double(before(i, j)) + Fixture::sum(
+                                              Fixture::rows, [&](int k) { return dz(Fixture::first + k, i); },
+                                              [&](int k) { return h(Fixture::first + k, j); });
+        ASSERT_NEAR(g(i, j), exact, rounding_of_sum<TypeParam>(Fixture::rows));
       }
-      const double exact =
-          double(before(i, j)) + Fixture::sum(
-                                     Fixture::rows, [&](int k) { return dz(Fixture::first + k, i); },
-                                     [&](int k) { return h(Fixture::first + k, j); });
-      ASSERT_NEAR(g(i, j), exact, rounding_of_sum<TypeParam>(Fixture::rows));
     }
   }
 }
@@ -126,7 +129,7 @@ TYPED_TEST(Product, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(multiply_transposed(h, 0, 32, w, z), BrokenPromise);
   EXPECT_THROW(multiply(h, 0, 32, w, z), BrokenPromise);
   EXPECT_THROW(multiply_transposed(Matrix<TypeParam>(32, 128), 1, 32, w, z), BrokenPromise);
-  EXPECT_THROW(add_outer(h, 0, w, 0, 32, z, 0, 32), BrokenPromise);
+  EXPECT_THROW(add_outer(h, 0, w, 0, 32, TypeParam(1), z, 0, 32), BrokenPromise);
 }
 
 // The serial build of OpenBLAS answers a few such calls in ten thousand wrongly.

@@ -67,21 +67,35 @@ TEST(Slope, FindsTheGradientThatPassesThroughSaturatedUnitsOnly) {
   const Outcome<float> out = multiplied(Activation::named("tanh"), z, d);
 
   EXPECT_LE(relative_error(out.sample[1], reference::slope("tanh", Exact(200), 0), 0), 1e-6);
-  EXPECT_EQ(out.counts.lost, 0);
+  EXPECT_EQ(out.counts.lost_log2.size(), 0);
 }
 
 TEST(Slope, CountsWhatIsLostBesideALargerUnit) {
   const Sample<float> z({0.1f, 200.0f, 0.3f}), d({1.0f, 1.0f, 1.0f});
   const Outcome<float> out = multiplied(Activation::named("tanh"), z, d);
-  EXPECT_EQ(out.counts.lost, 1);
+  EXPECT_EQ(out.counts.lost_log2, std::vector<std::int64_t>{-576});  // 4 exp(-400) = 2^-575.08
   EXPECT_EQ(out.sample[1], 0);
+}
+
+// Elements are promised down to 2^-125 of their sample's largest. Here the smaller one stands 2^-92, 2^-75
+// and 2^-159 below: the last alone may be lost.
+TEST(Slope, LosesNothingWithinTwoToTheMinus125OfTheLargest) {
+  const Activation tanh = Activation::named("tanh");
+  for (const float smaller : {52.0f, 46.0f}) {
+    const Sample<float> z({20.0f, smaller}), d({1.0f, 1.0f});
+    const Outcome<float> out = multiplied(tanh, z, d);
+    EXPECT_LE(relative_error(out.sample[1], reference::slope("tanh", Exact(smaller), 0), 0), 1e-6) << smaller;
+    EXPECT_TRUE(out.counts.lost_log2.empty());
+  }
+  const Outcome<float> out = multiplied(tanh, Sample<float>({15.0f, 70.0f}), Sample<float>({1.0f, 1.0f}));
+  EXPECT_EQ(out.counts.lost_log2, std::vector<std::int64_t>{-200});  // 4 exp(-140) = 2^-199.98
 }
 
 TEST(Slope, CallsADeadReluUnitZeroAndNotLost) {
   const Sample<float> z({-0.1f, -200.0f}), d({1.0f, 1.0f}, 77);
   const Outcome<float> out = multiplied(Activation::named("relu"), z, d);
   EXPECT_EQ(out.code, FailureCode::none);
-  EXPECT_EQ(out.counts.lost, 0);
+  EXPECT_EQ(out.counts.lost_log2.size(), 0);
   EXPECT_EQ(out.sample[0], 0);
   EXPECT_EQ(out.sample.exponent, 0);
 }

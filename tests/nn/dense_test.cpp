@@ -14,8 +14,9 @@ namespace {
 template <class Real>
 class Blind final : public Observer<Real> {
  public:
-  void see(Role, const Signal<Real>&, const Stack&) override {}
-  void count(int, std::int64_t, std::int64_t) override {}
+  void see(Role, const Signal<Real>&, const RowRange&) override {}
+  void count_saturated(int, std::int64_t) override {}
+  void count_lost(int, std::span<const std::int64_t>) override {}
 };
 
 /// One layer with what passes through it.

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -60,17 +62,26 @@ class Recorder final : public Observer<Real> {
  public:
   Recorder(LayerRecording& layer, std::size_t points) : layer_(layer), points_(points) {}
 
-  void see(Role role, const Signal<Real>& signal, const Stack& stack) override {
+  void see(Role role, const Signal<Real>& signal, const RowRange& tile) override {
     std::vector<Samples>& to = role == Role::preact ? layer_.preact
                                : role == Role::act  ? layer_.act
                                                     : layer_.dgrad;
-    to = samples_of(signal, stack, points_);
+    const std::vector<Samples> shown = samples_of(signal, {tile}, points_);
+    const std::scoped_lock lock(mutex_);
+    to.resize(points_);
+    Samples& samples = to[std::size_t(tile.point)];
+    samples.resize(std::max(samples.size(), std::size_t(tile.first_sample + tile.samples)));
+    std::ranges::copy(shown[std::size_t(tile.point)], samples.begin() + tile.first_sample);
   }
-  void count(int, std::int64_t, std::int64_t lost) override { layer_.lost += lost; }
+  void count_saturated(int, std::int64_t) override {}
+  void count_lost(int, std::span<const std::int64_t> log2_magnitudes) override {
+    layer_.lost += std::int64_t(log2_magnitudes.size());
+  }
 
  private:
   LayerRecording& layer_;
   std::size_t points_;
+  std::mutex mutex_;
 };
 
 /// One forward and one backward pass over the whole batch. Weights exist one layer at a time.

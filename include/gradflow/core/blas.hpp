@@ -35,13 +35,13 @@ void multiply_transposed(const Matrix<Real>& a, int first_row, int rows, const M
 template <class Real>
 void multiply(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>& b, Matrix<Real>& c);
 
-/// Adds the weight gradient of one tile to some rows of g: g[first_row_g ...] += (a_tile' b_tile)[first_row_g
-/// ...], the tile being `rows` rows of a and of b.
+/// Adds the weight gradient of one tile to some rows of g: g[r] = keep g[r] + (a_tile' b_tile)[r] for rows_g
+/// rows from first_row_g on, the tile being `rows` rows of a and of b. With keep = 0, g may hold anything.
 /// @param a  [batch][fan_out]    @param b  [batch][fan_in]       @param g  [fan_out][fan_in]    (padded
 /// widths)
 template <class Real>
 void add_outer(const Matrix<Real>& a, int first_row_a, const Matrix<Real>& b, int first_row_b, int rows,
-               Matrix<Real>& g, int first_row_g, int rows_g);
+               Real keep, Matrix<Real>& g, int first_row_g, int rows_g);
 
 /// a a', exactly symmetric. @param a  [samples][features]  @return  [samples][samples]
 Matrix<double> gram(const Matrix<double>& a);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -55,6 +56,18 @@ struct RowRange {
 
 /// The rows of one microbatch of a bundle, point after point, without gaps.
 using Stack = std::vector<RowRange>;
+
+/// The stack in tiles of at most tile_rows samples: tile t stands in rows t * tile_rows and following.
+inline std::vector<RowRange> tiles_of(const Stack& stack) {
+  std::vector<RowRange> tiles;
+  for (const RowRange& range : stack) {
+    for (int first = 0; first < range.samples; first += tile_rows) {
+      tiles.push_back({range.point, range.first_row + first, std::min(tile_rows, range.samples - first),
+                       range.first_sample + first});
+    }
+  }
+  return tiles;
+}
 
 inline int rows_of(const Stack& stack) { return stack.empty() ? 0 : stack.back().end_row(); }
 

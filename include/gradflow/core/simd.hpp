@@ -69,6 +69,10 @@ template <class M>
 M both(M a, M b) {
   return hn::And(a, b);
 }
+template <class M>
+M either(M a, M b) {
+  return hn::Or(a, b);
+}
 /// Lanes 0 .. n-1. @pre n >= 0
 template <class T>
 auto first_lanes(int n) {
@@ -191,6 +195,7 @@ GRADFLOW_SIMD_FUNCTION(exp, u10)
 GRADFLOW_SIMD_FUNCTION(expm1, u10)
 GRADFLOW_SIMD_FUNCTION(log, u10)
 GRADFLOW_SIMD_FUNCTION(log1p, u10)
+GRADFLOW_SIMD_FUNCTION(log10, u10)
 GRADFLOW_SIMD_FUNCTION(tanh, u35)
 GRADFLOW_SIMD_FUNCTION(erf, u10)
 GRADFLOW_SIMD_FUNCTION(erfc, u15)
@@ -237,6 +242,18 @@ template <class P>
 Element<P> largest_lane(P x) {
   return hn::GetLane(hn::MaxOfLanes(Tag<Element<P>>(), x));
 }
+
+/// Sum of all lanes: the two halves added, then their halves, down to one lane.
+template <class D>
+double folded_sum(D tag, hn::Vec<D> x) {
+  if constexpr (hn::MaxLanes(tag) == 1) {
+    return hn::GetLane(x);
+  } else {
+    const hn::Half<D> half;
+    return folded_sum(half, hn::LowerHalf(half, x) + hn::UpperHalf(half, x));
+  }
+}
+inline double folded_sum(Pack<double> x) { return folded_sum(Tag<double>(), x); }
 
 /// The largest magnitude of a stream of packs. An infinity or NaN anywhere in the stream comes out as one.
 template <class T>

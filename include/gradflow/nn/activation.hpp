@@ -84,15 +84,16 @@ template <class Real>
 FailureCode activate(const Activation& phi, std::span<const Real> z, std::int32_t z_exponent, int width,
                      std::span<Real> h, std::int32_t& h_exponent);
 
-/// Units of one sample, or of several.
+/// What multiplying one sample by phi' finds.
 struct SlopeCounts {
-  std::int64_t saturated = 0;  ///< |phi'| < saturation_threshold * sup |phi'|
-  std::int64_t lost = 0;       ///< the true gradient is not 0, the stored one is
+  std::int64_t saturated = 0;  ///< units with |phi'| < saturation_threshold * sup |phi'|
+  /// floor(log2 |true gradient|) of the units whose true gradient is not 0, though the stored one is.
+  std::vector<std::int64_t> lost_log2;
 };
 
 /// d *= phi'(z * 2^z_exponent), rescaled: dE/dh becomes dE/dz. phi' is computed from z, never from h; where
-/// all of the product is far below d, again as mantissa and exponent, so that only an analytic zero makes a
-/// sample zero.
+/// the product comes within 2^125 of the smallest number, again as mantissa and exponent: an element is lost
+/// only below 2^-125 of its sample's largest, and only an analytic zero makes a sample zero.
 /// @param code  the outcome, as of activate; d is undefined after a failure
 template <class Real>
 SlopeCounts multiply_by_slope(const Activation& phi, std::span<const Real> z, std::int32_t z_exponent,

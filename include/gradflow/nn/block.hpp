@@ -16,17 +16,26 @@ namespace gradflow::nn {
 /// block's header.
 enum class Role { preact, act, dgrad };
 
-/// Whoever measures a network: sees every signal of every layer once per microbatch, while it is in cache.
+/// Whoever measures a network: sees every tile of every signal of every layer once per microbatch, while it
+/// is in cache.
 template <class Real>
 class Observer {
  public:
   virtual ~Observer() = default;
 
-  virtual void see(Role role, const Signal<Real>& signal, const Stack& stack) = 0;
+  /// Called by the owner of the block around each pass.
+  virtual void begin_pass(const Stack&) {}
+  virtual void end_pass() {}
 
-  /// Units of one point whose |phi'| is below the saturation threshold, and gradients lost below 2^-125 of
-  /// their sample's largest, in the rows seen last as Role::dgrad.
-  virtual void count(int point, std::int64_t saturated, std::int64_t lost) = 0;
+  /// One tile of tiles_of(stack). Different tiles are shown by several threads at the same time.
+  virtual void see(Role role, const Signal<Real>& signal, const RowRange& tile) = 0;
+
+  /// Units and samples of one point whose |phi'| is below the saturation threshold, in one pass.
+  virtual void count_saturated(int point, std::int64_t elements) = 0;
+
+  /// Gradient elements of one sample that are stored as 0 though neither factor is 0.
+  /// @param log2_magnitudes  floor(log2 |true value|) of each
+  virtual void count_lost(int point, std::span<const std::int64_t> log2_magnitudes) = 0;
 };
 
 /// What the forward pass of one microbatch leaves in a block for its backward pass. Its meaning is the
@@ -48,6 +57,7 @@ struct WeightGradientNorms {
   Scaled bias_gradient_squared;    ///< |mean over samples of dE/db|^2
   Scaled weight_squared;           ///< |W|_F^2
   Scaled sample_squared_sum;       ///< sum over samples of |dE_s/dW|_F^2
+  double relative_error = 0;       ///< of weight_gradient_squared, what rounding may have done to it
   bool has_bias = false;
 };
 

@@ -46,7 +46,11 @@ class Dense final : public Block<Real> {
   };
 
   FailureCode preactivation(std::span<Real> z, std::int32_t& exponent, const Member& point) const;
-  State<Real> input_gradient(const Signal<Real>& dz, const Stack& stack, Failures& failures) const;
+  FailureCode finish_sample(const Member& point, int row, std::int32_t input_exponent, Signal<Real>& z,
+                            Signal<Real>& h) const;
+  SlopeCounts preactivation_gradient(const Member& point, int row, Entry entry, const Signal<Real>& z,
+                                     Signal<Real>& dz, FailureCode& code) const;
+  FailureCode input_gradient(const Member& point, int row, std::int32_t dz_exponent, Signal<Real>& dx) const;
 
   int layer_ = 0;
   int fan_in_ = 0;

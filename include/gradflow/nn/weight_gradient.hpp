@@ -59,7 +59,12 @@ class DenseGradient final : public WeightGradient<Real> {
     Scaled sample_squared;      ///< sum over samples of |dz|^2 |x|^2
   };
 
-  Scaled gradient_squared(int point) const;
+  struct Squared {
+    Scaled value;
+    double relative_error = 0;
+  };
+
+  Squared gradient_squared(int point) const;
 
   int fan_in_;
   int fan_out_;

@@ -14,6 +14,7 @@ struct GradientNorms {
   Scaled bgrad_squared{};       ///< |mean bias gradient|^2
   Scaled weight_squared{};      ///< |W|_F^2
   Scaled sample_squared_sum{};  ///< sum over samples of |g_s|_F^2, weights only
+  double relative_error = 0;    ///< of wgrad_squared, what rounding may have done to it
   int batch = 0;
   bool has_bias = false;
 
@@ -23,7 +24,7 @@ struct GradientNorms {
   double wgrad_to_weight_log10() const;  ///< -infinity if the gradient is zero
 
   /// log10 of the simple noise scale tr(Sigma) / |g|^2 (McCandlish et al. 2018), Sigma the unbiased
-  /// covariance of the g_s; NaN for a batch of 1, -infinity if all samples have the same gradient.
+  /// covariance of the g_s; NaN for a batch of 1, and where relative_error leaves Sigma less than two digits.
   double log10_noise_scale() const;
 };
 
@@ -33,7 +34,7 @@ struct LayerRecord {
   SignalSummary preact;        ///< z_l
   SignalSummary act;           ///< h_l
   SignalSummary dgrad;         ///< dE_s/dz_l per sample
-  std::int64_t saturated = 0;  ///< units and samples with |phi'| < saturation_threshold * sup |phi'|
+  std::int64_t saturated = 0;  ///< units and samples with |phi'| below the saturation threshold
   std::int64_t lost =
       0;  ///< gradient elements stored as 0 though neither factor is: below 2^-125 of the largest
   GradientNorms gradients;
@@ -41,8 +42,5 @@ struct LayerRecord {
   double saturated_fraction() const;  ///< over the elements of `act`
   double lost_fraction() const;       ///< over the elements of `dgrad`
 };
-
-/// The share of its largest slope below which an activation counts as saturated.
-inline constexpr double saturation_threshold = 0.01;
 
 }  // namespace gradflow::stats

@@ -36,7 +36,11 @@ class SignalSummary {
   SignalSummary() = default;
 
   /// Appends the summary of the samples that follow. @pre both of the same signal and the same parts
-  void merge(const SignalSummary& next);
+  void merge(SignalSummary next);
+
+  /// An element whose stored zero stands for something of magnitude 2^log2_magnitude to twice that: no zero,
+  /// then, and underflown where a format ends above.
+  void count_underflown(std::int64_t log2_magnitude);
 
   What what() const noexcept { return what_; }
   int width() const noexcept { return width_; }
@@ -46,7 +50,7 @@ class SignalSummary {
   const Moments& moments() const noexcept { return moments_; }
   const LogNorms& norms() const noexcept { return norms_; }
 
-  double zero_fraction() const;       ///< elements stored as zero, over all elements
+  double zero_fraction() const;       ///< true zeros, over all elements
   double dead_unit_fraction() const;  ///< units zero in every sample, over the width; NaN for one sample
   double mean_cosine() const;         ///< uncentred, over pairs of nonzero samples; NaN without a pair
   double underflow_fraction(
