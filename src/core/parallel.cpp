@@ -1,6 +1,7 @@
 #include "gradflow/core/parallel.hpp"
 
 #include <sched.h>
+#include <utility>
 
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
@@ -10,6 +11,11 @@
 #include "gradflow/core/errors.hpp"
 
 namespace gradflow {
+namespace {
+
+thread_local BetweenTasks* between_tasks = nullptr;
+
+}  // namespace
 
 int usable_threads() {
   cpu_set_t mask;
@@ -44,10 +50,33 @@ void parallel_for(int n, const std::function<void(int)>& body) {
     return;
   }
   const auto run_range = [&](const tbb::blocked_range<int>& range) {
-    for (int i = range.begin(); i != range.end(); ++i) body(i);
+    for (int i = range.begin(); i != range.end(); ++i) {
+      body(i);
+      BetweenTasks::a_task_has_ended();
+    }
   };
   tbb::this_task_arena::isolate(
       [&] { tbb::parallel_for(tbb::blocked_range<int>(0, n, 1), run_range, tbb::simple_partitioner()); });
+}
+
+BetweenTasks::BetweenTasks(std::function<void()> act, std::chrono::microseconds interval)
+    : act_(std::move(act)), interval_(interval), outer_(std::exchange(between_tasks, this)) {}
+
+BetweenTasks::~BetweenTasks() { between_tasks = outer_; }
+
+void BetweenTasks::a_task_has_ended() {
+  if (between_tasks == nullptr) return;
+  BetweenTasks& current = *between_tasks;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - current.last_ < current.interval_) return;
+  current.last_ = now;
+
+  struct Restore {  // also when act throws
+    BetweenTasks* previous;
+    ~Restore() { between_tasks = previous; }
+  };
+  const Restore restore{std::exchange(between_tasks, nullptr)};
+  current.act_();
 }
 
 }  // namespace gradflow

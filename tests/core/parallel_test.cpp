@@ -115,5 +115,83 @@ TEST(Threads, ReallyRunAtTheSameTime) {
   });
 }
 
+constexpr std::chrono::microseconds always{0};
+
+void nap(int) { std::this_thread::sleep_for(std::chrono::microseconds(20)); }
+
+TEST_P(EveryThreadCount, LetsOneThreadDoSomethingBetweenItsTasks) {
+  const std::thread::id caller = std::this_thread::get_id();
+  int calls = 0;
+  Threads threads(GetParam());
+  threads.run([&] {
+    const BetweenTasks between(
+        [&] {
+          ++calls;
+          EXPECT_EQ(std::this_thread::get_id(), caller);
+        },
+        always);
+    parallel_for(500, nap);
+  });
+
+  EXPECT_GT(calls, 0);
+  EXPECT_LE(calls, 500);
+}
+
+TEST(BetweenTasks, WaitsForItsInterval) {
+  const auto start = std::chrono::steady_clock::now();
+  int calls = 0;
+  const BetweenTasks between([&] { ++calls; }, std::chrono::milliseconds(2));
+
+  parallel_for(500, nap);
+
+  EXPECT_LE(calls, (std::chrono::steady_clock::now() - start) / std::chrono::milliseconds(2));
+  EXPECT_GT(calls, 0);  // 500 naps take 10 ms at the least
+}
+
+TEST(BetweenTasks, DoesNotInterruptItself) {
+  int calls = 0, depth = 0;
+  const BetweenTasks between(
+      [&] {
+        EXPECT_EQ(depth++, 0);
+        parallel_for(3, [](int) {});
+        --depth;
+        ++calls;
+      },
+      always);
+
+  Threads(1).run([] { parallel_for(10, [](int) {}); });
+
+  EXPECT_EQ(calls, 10);
+}
+
+TEST(BetweenTasks, EndsWithItsObject) {
+  int inner = 0, outer = 0;
+  Threads(1).run([&] {
+    const BetweenTasks first([&] { ++outer; }, always);
+    {
+      const BetweenTasks second([&] { ++inner; }, always);
+      parallel_for(3, [](int) {});
+    }
+    parallel_for(4, [](int) {});
+  });
+
+  EXPECT_EQ(inner, 3);
+  EXPECT_EQ(outer, 4);
+}
+
+TEST(BetweenTasks, PassesItsExceptionToTheCallerAndGoesOn) {
+  int calls = 0;
+  const BetweenTasks between(
+      [&] {
+        if (++calls == 1) throw std::runtime_error("late message");
+      },
+      always);
+
+  EXPECT_THROW(Threads(1).run([] { parallel_for(5, [](int) {}); }), std::runtime_error);
+  Threads(1).run([] { parallel_for(5, [](int) {}); });
+
+  EXPECT_EQ(calls, 6);
+}
+
 }  // namespace
 }  // namespace gradflow

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 
@@ -39,5 +40,28 @@ int concurrency();
 /// no other work, so scratch memory of an enclosing task stays its own. The first exception of a body is
 /// thrown to the caller.
 void parallel_for(int n, const std::function<void(int)>& body);
+
+/// As long as it lives, the thread that made it calls `act` between its own tasks of a parallel_for, at most
+/// once per interval. For what has to be looked after by this very thread while a long computation runs, such
+/// as messages under MPI_THREAD_FUNNELED.
+///
+/// `act` may call parallel_for, which then runs without it. The last one made counts.
+class BetweenTasks {
+ public:
+  explicit BetweenTasks(std::function<void()> act,
+                        std::chrono::microseconds interval = std::chrono::microseconds(250));
+  BetweenTasks(const BetweenTasks&) = delete;
+  BetweenTasks& operator=(const BetweenTasks&) = delete;
+  ~BetweenTasks();
+
+ private:
+  friend void parallel_for(int n, const std::function<void(int)>& body);
+  static void a_task_has_ended();
+
+  std::function<void()> act_;
+  std::chrono::microseconds interval_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  BetweenTasks* outer_;
+};
 
 }  // namespace gradflow
