@@ -33,14 +33,16 @@ auto in_layer(std::size_t layer, Pass pass) {
 
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
-                   const Observation& observation, Breather breathe)
+                   const Observation& observation, Breather breathe, WeightPasses weight_passes)
     : bundle_(bundle),
       first_layer_(std::size_t(blocks.first) + 1),
       microbatches_(microbatches),
       breathe_(std::move(breathe)),
+      weight_passes_(weight_passes),
       failures_(bundle.size()),
       layers_(std::size_t(blocks.size())),
-      tapes_(std::size_t(microbatches)) {
+      tapes_(std::size_t(microbatches)),
+      deferred_(std::size_t(microbatches)) {
   for (int block = blocks.first; block < blocks.end; ++block) {
     Layer& layer = layers_[std::size_t(block - blocks.first)];
     layer.block = nn::make_block<Real>(bundle_, block + 1);
@@ -78,20 +80,50 @@ template <class Real>
 State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entry) {
   const Stack stack = rows(microbatch);
   std::vector<nn::Tape<Real>> tapes = std::move(tapes_[std::size_t(microbatch)]);
+  std::vector<Factors>& deferred = deferred_[std::size_t(microbatch)];
+  if (weight_passes_ == WeightPasses::deferred) deferred.resize(layers_.size());
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
     layer.observer->begin_pass(stack);
+    const bool put_off = layer.observed && !deferred.empty();
+    nn::WeightGradient<Real>& gradient = put_off ? deferred[i] : *layer.gradient;
     dy = in_layer(first_layer_ + i, [&] {
-      return layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, *layer.gradient,
+      return layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, gradient,
                                    failures_);
     });
     layer.observer->end_pass();
     entry = nn::Entry::output;
-    if (layer.observed && microbatch == microbatches_ - 1) waiting_.push_back(&layer);
-    finish_weight_gradients(2 * std::size_t(concurrency()));
+    if (!put_off) weight_gradient_is_added(layer, microbatch);
+    if (microbatch == microbatches_ - 1) layer.block.reset();  // nobody needs the weights any more
     breathe_();
   }
   return dy;
+}
+
+template <class Real>
+void Stage<Real>::add_weight_gradients(int microbatch) {
+  const Stack stack = rows(microbatch);
+  std::vector<Factors> deferred = std::move(deferred_[std::size_t(microbatch)]);
+  for (std::size_t i = deferred.size(); i-- > 0;) {
+    Layer& layer = layers_[i];
+    if (!layer.observed) continue;
+    in_layer(first_layer_ + i,
+             [&] { layer.gradient->add(std::move(deferred[i].x), std::move(deferred[i].dz), stack); });
+    weight_gradient_is_added(layer, microbatch);
+    breathe_();
+  }
+}
+
+template <class Real>
+void Stage<Real>::Factors::add(Signal<Real> input, Signal<Real> preact_gradient, const Stack&) {
+  x = std::move(input);
+  dz = std::move(preact_gradient);
+}
+
+template <class Real>
+void Stage<Real>::weight_gradient_is_added(Layer& layer, int microbatch) {
+  if (layer.observed && microbatch == microbatches_ - 1) waiting_.push_back(&layer);
+  finish_weight_gradients(2 * std::size_t(concurrency()));
 }
 
 /// Takes the norms of whole weight gradients, several layers in parallel, and frees them.

@@ -216,5 +216,31 @@ TEST(Stage, HoldsOneStateOfSeveralMicrobatchesInFlight) {
   expect_same_statistics(std::move(stage).results().front(), measure<float>(bundle).front());
 }
 
+TEST(Stage, GivesTheSameBitsIfWeightGradientsAreAddedLater) {
+  const nn::Bundle bundle = assorted_points(Widths::listed({7, 130, 20, 65, 3}));
+  Observation all_but_one = everything_of(bundle);
+  std::erase(all_but_one.layers, 2);
+  constexpr int microbatches = 4;
+
+  Stage<float> stage(
+      bundle, {0, 4}, microbatches, all_but_one, [] {}, WeightPasses::deferred);
+  nn::Failures failures(bundle.size());
+  for (int m = 0; m < microbatches; ++m) {
+    State<float> output = stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
+    stage.backward(m, nn::cotangent(bundle, std::move(output), stage.rows(m), failures),
+                   nn::entry_of(bundle.front()));
+    if (m == 2) stage.add_weight_gradients(0);  // two late, then the others
+  }
+  for (int m = 1; m < microbatches; ++m) stage.add_weight_gradients(m);
+  const std::vector<PointResult> late = std::move(stage).results();
+
+  const std::vector<PointResult> at_once = measure<float>(bundle);
+  for (std::size_t i = 0; i < bundle.size(); ++i) {
+    ASSERT_EQ(late[i].layers.size(), 3u);
+    for (const std::size_t l : {0, 1, 2})
+      expect_same_bits(late[i].layers[l], at_once[i].layers[l == 0 ? 0 : l + 1]);
+  }
+}
+
 }  // namespace
 }  // namespace gradflow::pipeline

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -25,6 +26,12 @@ struct Observation {
 /// Called between two blocks, so that messages move while a stage computes.
 using Breather = std::function<void()>;
 
+/// When weight gradients are added up.
+enum class WeightPasses : std::uint8_t {
+  at_once,   ///< in the backward pass, layer by layer, while the signals are in cache
+  deferred,  ///< in a pass of their own: the stage upstream gets its gradient earlier
+};
+
 /// This rank's blocks of one bundle: weights, the tapes of the microbatches in flight, and the summaries.
 ///
 /// Microbatches go forward in ascending order and come back in ascending order.
@@ -33,7 +40,7 @@ class Stage {
  public:
   /// Generates the weights of the stage's blocks.
   Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches, const Observation& observation,
-        Breather breathe);
+        Breather breathe, WeightPasses weight_passes = WeightPasses::at_once);
 
   /// @param x  what the block before the stage's first one sent (or the data)
   /// @return   the output of the stage's last block
@@ -43,6 +50,10 @@ class Stage {
   /// @return    gradient of x; empty if the stage holds the network's first block
   State<Real> backward(int microbatch, State<Real> dy, nn::Entry entry);
 
+  /// What backward() put off: adds up the weight gradients of one microbatch. Nothing if they are added at
+  /// once. @pre called in ascending order, each after its backward()
+  void add_weight_gradients(int microbatch);
+
   /// Failures of every point known here; those of other stages arrive with their messages.
   const nn::Failures& failures() const noexcept { return failures_; }
   void learn(const nn::Failures& of_other_stages);
@@ -50,7 +61,7 @@ class Stage {
   const nn::Bundle& bundle() const noexcept { return bundle_; }
   Stack rows(int microbatch) const { return nn::microbatch_rows(bundle_, microbatch, microbatches_); }
 
-  /// One entry per point of the bundle. @pre every microbatch has come back
+  /// One entry per point of the bundle. @pre every microbatch has come back, its weight gradients are added
   std::vector<PointResult> results() &&;
 
  private:
@@ -62,15 +73,27 @@ class Stage {
     std::unique_ptr<nn::WeightGradient<Real>> gradient;
   };
 
+  /// The input of a block and the gradient of its preactivation, kept until they are multiplied.
+  struct Factors final : nn::WeightGradient<Real> {
+    void add(Signal<Real> input, Signal<Real> preact_gradient, const Stack& stack) override;
+    std::vector<nn::WeightGradientNorms> norms() const override { return {}; }
+
+    Signal<Real> x;
+    Signal<Real> dz;
+  };
+
+  void weight_gradient_is_added(Layer& layer, int microbatch);
   void finish_weight_gradients(std::size_t most_waiting);
 
   nn::Bundle bundle_;
   std::size_t first_layer_;
   int microbatches_;
   Breather breathe_;
+  WeightPasses weight_passes_;
   nn::Failures failures_;
   std::vector<Layer> layers_;
   std::vector<std::vector<nn::Tape<Real>>> tapes_;  ///< [microbatch][block]
+  std::vector<std::vector<Factors>> deferred_;      ///< [microbatch][block], empty for blocks not observed
   std::vector<Layer*> waiting_;  ///< whole weight gradients whose norms are still to be taken
 };
 
