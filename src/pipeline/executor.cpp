@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "gradflow/core/parallel.hpp"
 #include "gradflow/nn/loss.hpp"
+#include "mailbox.hpp"
 #include "packet.hpp"
 
 namespace gradflow::pipeline {
@@ -16,6 +18,20 @@ namespace {
 
 constexpr int forward_tag = 1;
 constexpr int backward_tag = 2;
+
+/// Receives posted ahead from upstream, at most: a message beyond them waits at its sender, which goes on.
+constexpr std::int64_t most_posted = 16;
+
+/// Messages that stage `sender` may have sent downstream before it hears back; as many receives are posted.
+std::size_t messages_ahead(const ScheduleRow& schedule, int stages, int sender) {
+  return std::size_t(std::min(schedule.window(stages, sender), most_posted));
+}
+
+/// A job to come, and this stage's part of it.
+struct UpcomingJob {
+  Job job;
+  BlockRange blocks;
+};
 
 /// A job this stage has begun and not yet finished.
 template <class Real>
@@ -25,39 +41,31 @@ struct ActiveJob {
   std::int64_t first_microbatch = 0;  ///< in the stream
   BlockRange blocks;
   Stage<Real> stage;
-  std::map<int, State<Real>> outputs;  ///< last stage: h_L of the microbatches that have not turned round yet
+  TracedPoints points = nullptr;
+  std::map<int, State<Real>> outputs =
+      {};  ///< last stage: h_L of the microbatches that have not turned round
 
   std::vector<int> input_widths() const { return nn::state_widths(job.bundle.front(), blocks.first); }
   std::vector<int> output_widths() const { return nn::state_widths(job.bundle.front(), blocks.end); }
-};
-
-/// Messages on their way out. Their buffers stay here until MPI has read them.
-class Outbox {
- public:
-  void add(mpi::PendingSend send) { pending_.push_back(std::move(send)); }
-
-  /// Frees what has gone out; also lets MPI work.
-  void progress() {
-    while (!pending_.empty() && pending_.front().ready()) pending_.pop_front();
-  }
-
-  void wait() {
-    for (mpi::PendingSend& send : pending_) std::move(send).wait();
-    pending_.clear();
-  }
-
- private:
-  std::deque<mpi::PendingSend> pending_;
 };
 
 template <class Real>
 class Executor {
  public:
   Executor(const mpi::Communicator& group, const ScheduleRow& schedule, const Assignment<Real>& assignment)
-      : group_(group), assignment_(assignment), actions_(schedule, group.size(), group.rank()) {}
+      : group_(group),
+        schedule_(schedule),
+        assignment_(assignment),
+        actions_(schedule, group.size(), group.rank()),
+        from_upstream_(group, group.rank() - 1, forward_tag),
+        from_downstream_(group, group.rank() + 1, backward_tag) {}
 
   void run() {
-    post_next_job();
+    const BetweenTasks polling([this] { progress_messages(); });
+    if (!is_first()) {
+      const std::size_t ahead = messages_ahead(schedule_, group_.size(), group_.rank() - 1);
+      while (from_upstream_.posted() < ahead) post_upstream();
+    }
     while (true) {
       if (actions_.wants_bundle()) {
         begin_next_job_or_end();
@@ -68,71 +76,94 @@ class Executor {
       act(*action);
       breathe();
     }
-    outbox_.wait();
+    while (from_upstream_.posted() > 0) receive(from_upstream_, {});  // the end of the stream, again
+    while (!outbox_.empty()) breathe();
   }
 
  private:
   bool is_first() const { return group_.rank() == 0; }
   bool is_last() const { return group_.rank() == group_.size() - 1; }
 
-  void breathe() {
+  /// Open MPI moves nothing unless somebody asks.
+  void progress_messages() {
     outbox_.progress();
+    if (from_upstream_.posted() > 0) from_upstream_.ready();
+    if (from_downstream_.posted() > 0) from_downstream_.ready();
+  }
+
+  void breathe() {
+    progress_messages();
     assignment_.breathe();
   }
 
-  /// Learns of the next job and makes room for the message that brings its first microbatch, or the end of
-  /// the stream.
-  void post_next_job() {
-    upcoming_ = assignment_.next();
-    if (is_first()) return;
-    std::size_t bytes = sizeof(PacketHeader);
-    if (upcoming_) {
-      const nn::NetworkSpec& network = upcoming_->bundle.front();
-      const int blocks_before =
-          assignment_.partition(upcoming_->bundle, group_.size()).blocks_of(group_.rank()).first;
-      const int rows = rows_of(nn::microbatch_rows(upcoming_->bundle, 0, upcoming_->microbatches));
-      bytes = packet_bytes<Real>(upcoming_->bundle.size(), rows, nn::state_widths(network, blocks_before));
+  /// Asks for the next job and notes the room that its messages will need.
+  void fetch_job() {
+    std::optional<Job> job = assignment_.next();
+    if (!job) return;
+    const nn::Bundle& bundle = job->bundle;
+    const BlockRange blocks = assignment_.partition(bundle, group_.size()).blocks_of(group_.rank());
+    const std::vector<int> widths = nn::state_widths(bundle.front(), blocks.first);
+    for (int microbatch = 0; !is_first() && microbatch < job->microbatches; ++microbatch) {
+      const int rows = rows_of(nn::microbatch_rows(bundle, microbatch, job->microbatches));
+      rooms_.push_back(packet_bytes<Real>(bundle.size(), rows, widths));
     }
-    from_upstream_ = group_.receive(bytes, group_.rank() - 1, forward_tag);
+    upcoming_.push_back({std::move(*job), blocks});
+  }
+
+  /// The end of the stream may come instead of any job, and fits into every room.
+  void post_upstream() {
+    if (rooms_.empty()) fetch_job();
+    if (rooms_.empty()) return from_upstream_.post(sizeof(PacketHeader));
+    from_upstream_.post(rooms_.front());
+    rooms_.pop_front();
   }
 
   void begin_next_job_or_end() {
-    bool more = upcoming_.has_value();
     if (is_first()) {
-      more = more && !assignment_.stop();
-    } else {
-      first_packet_ = wait_for(*from_upstream_);
-      from_upstream_.reset();
-      more = unpack<Real>(first_packet_, 0, {}).header.job != PacketHeader::end_of_stream;
+      if (upcoming_.empty()) fetch_job();
+      const bool more = !upcoming_.empty() && !assignment_.stop();
+      return more ? begin_job() : end_stream();
     }
+    first_packet_ = receive(from_upstream_, {});
+    const bool more = unpack<Real>(first_packet_, 0, {}).header.job != PacketHeader::end_of_stream;
     more ? begin_job() : end_stream();
   }
 
+  /// Told once for every receive that is posted downstream, so that none is left over.
   void end_stream() {
     actions_.end();
     if (is_last()) return;
-    send(Packet<Real>{.header = {.job = PacketHeader::end_of_stream}, .failures = {}, .state = {}}, +1,
-         forward_tag);
+    const Packet<Real> end{.header = {.job = PacketHeader::end_of_stream}, .failures = {}, .state = {}};
+    const std::size_t posted = messages_ahead(schedule_, group_.size(), group_.rank());
+    for (std::size_t i = 0; i < posted; ++i) send(end, +1, forward_tag);
   }
 
   void begin_job() {
-    Job job = std::move(*upcoming_);
-    const BlockRange blocks = assignment_.partition(job.bundle, group_.size()).blocks_of(group_.rank());
-    Stage<Real> stage(job.bundle, blocks, job.microbatches, job.observation, [this] { breathe(); });
-    const std::int64_t microbatches = job.microbatches;
-    active_.push_back({.job = std::move(job),
+    UpcomingJob next = std::move(upcoming_.front());
+    upcoming_.pop_front();
+    const int microbatches = next.job.microbatches;
+    const TracedPoints points =
+        assignment_.trace ? std::make_shared<std::vector<std::uint64_t>>(next.job.points) : nullptr;
+    Stage<Real> stage = generate(next, points);
+    active_.push_back({.job = std::move(next.job),
                        .number = jobs_begun_++,
                        .first_microbatch = microbatches_begun_,
-                       .blocks = blocks,
+                       .blocks = next.blocks,
                        .stage = std::move(stage),
-                       .outputs = {}});
+                       .points = points});
     microbatches_begun_ += microbatches;
     actions_.begin_bundle(microbatches);
-    if (is_first()) {
-      upcoming_ = assignment_.next();
-    } else if (microbatches > 1) {
-      post_upstream(active_.back(), 1);
-    }
+    if (!is_first()) post_upstream();  // in place of the packet that began the job
+  }
+
+  Stage<Real> generate(const UpcomingJob& next, const TracedPoints& points) {
+    const Traced traced(assignment_.trace, Activity::generate, points);
+    const WeightPasses weight_passes = group_.size() == 1
+                                           ? WeightPasses::at_once
+                                           : WeightPasses::deferred;  // alone, the cache is worth more
+    return Stage<Real>(
+        next.job.bundle, next.blocks, next.job.microbatches, next.job.observation, [this] { breathe(); },
+        weight_passes);
   }
 
   ActiveJob<Real>& job_of(std::int64_t microbatch) {
@@ -144,71 +175,82 @@ class Executor {
 
   /// A promise broken in a pass is told with the points it belongs to.
   void act(Action action) {
+    ActiveJob<Real>& job = job_of(action.microbatch);
     try {
-      action.pass == Pass::forward ? forward(action.microbatch) : backward(action.microbatch);
+      switch (action.pass) {
+        case Pass::forward:
+          return forward(job, action);
+        case Pass::backward:
+          return backward(job, action);
+        case Pass::weight:
+          return add_weight_gradients(job, action);
+      }
     } catch (const BrokenPromise& broken) {
-      throw BrokenPromise(
-          fmt::format("point {}: {}", fmt::join(job_of(action.microbatch).job.points, ", "), broken.what()));
+      throw BrokenPromise(fmt::format("point {}: {}", fmt::join(job.job.points, ", "), broken.what()));
     }
   }
 
-  void forward(std::int64_t stream_microbatch) {
-    ActiveJob<Real>& job = job_of(stream_microbatch);
-    const int microbatch = int(stream_microbatch - job.first_microbatch);
-    State<Real> x = is_first() ? nn::input<Real>(job.job.bundle, job.stage.rows(microbatch))
-                               : receive_forward(job, microbatch);
-    State<Real> y = job.stage.forward(microbatch, std::move(x));
+  static int microbatch_of(const ActiveJob<Real>& job, Action action) {
+    return int(action.microbatch - job.first_microbatch);
+  }
+
+  void forward(ActiveJob<Real>& job, Action action) {
+    const int microbatch = microbatch_of(job, action);
+    State<Real> x;
+    if (!is_first()) x = receive_forward(job, action);
+    State<Real> y = compute_forward(job, microbatch, std::move(x));
     if (is_last()) {
       job.outputs[microbatch] = std::move(y);
       return;
     }
+    from_downstream_.post(
+        packet_bytes<Real>(job.job.bundle.size(), rows_of(job.stage.rows(microbatch)), job.output_widths()));
     send_state(job, microbatch, std::move(y), +1, forward_tag);
-    if (!from_downstream_) post_downstream(job, microbatch);
   }
 
-  State<Real> receive_forward(ActiveJob<Real>& job, int microbatch) {
-    mpi::Buffer bytes = microbatch == 0 ? std::move(first_packet_) : wait_for(*from_upstream_);
-    const bool last = microbatch == job.job.microbatches - 1;
-    if (last) {
-      post_next_job();
-    } else if (microbatch > 0) {
-      post_upstream(job, microbatch + 1);
-    }
-    return accept(job, microbatch, bytes, job.input_widths());
+  State<Real> compute_forward(ActiveJob<Real>& job, int microbatch, State<Real> x) {
+    const Traced traced(assignment_.trace, Activity::forward, job.points, microbatch);
+    if (is_first()) x = nn::input<Real>(job.job.bundle, job.stage.rows(microbatch));
+    return job.stage.forward(microbatch, std::move(x));
   }
 
-  void backward(std::int64_t stream_microbatch) {
-    ActiveJob<Real>& job = job_of(stream_microbatch);
-    const int microbatch = int(stream_microbatch - job.first_microbatch);
-    nn::Entry entry = nn::Entry::output;
-    State<Real> dy =
-        is_last() ? begin_backward(job, microbatch, entry) : receive_backward(job, stream_microbatch);
-    State<Real> dx = job.stage.backward(microbatch, std::move(dy), entry);
+  State<Real> receive_forward(ActiveJob<Real>& job, Action action) {
+    if (microbatch_of(job, action) == 0) return accept(job, action, first_packet_, job.input_widths());
+    const mpi::Buffer bytes = receive(from_upstream_, action);
+    post_upstream();
+    return accept(job, action, bytes, job.input_widths());
+  }
+
+  void backward(ActiveJob<Real>& job, Action action) {
+    const int microbatch = microbatch_of(job, action);
+    State<Real> dy;
+    if (!is_last()) dy = accept(job, action, receive(from_downstream_, action), job.output_widths());
+    State<Real> dx = compute_backward(job, microbatch, std::move(dy));
     if (!is_first()) send_state(job, microbatch, std::move(dx), -1, backward_tag);
+  }
+
+  State<Real> compute_backward(ActiveJob<Real>& job, int microbatch, State<Real> dy) {
+    const Traced traced(assignment_.trace, Activity::backward, job.points, microbatch);
+    if (!is_last()) return job.stage.backward(microbatch, std::move(dy), nn::Entry::output);
+    nn::Failures failures(job.job.bundle.size());
+    State<Real> output = std::move(job.outputs.extract(microbatch).mapped());
+    dy = nn::cotangent(job.job.bundle, std::move(output), job.stage.rows(microbatch), failures);
+    job.stage.learn(failures);
+    return job.stage.backward(microbatch, std::move(dy), nn::entry_of(job.job.bundle.front()));
+  }
+
+  void add_weight_gradients(ActiveJob<Real>& job, Action action) {
+    const int microbatch = microbatch_of(job, action);
+    {
+      const Traced traced(assignment_.trace, Activity::weight, job.points, microbatch);
+      job.stage.add_weight_gradients(microbatch);
+    }
     if (microbatch == job.job.microbatches - 1) finish(job);
   }
 
-  State<Real> begin_backward(ActiveJob<Real>& job, int microbatch, nn::Entry& entry) {
-    entry = nn::entry_of(job.job.bundle.front());
-    nn::Failures failures(job.job.bundle.size());
-    State<Real> output = std::move(job.outputs.extract(microbatch).mapped());
-    State<Real> dy = nn::cotangent(job.job.bundle, std::move(output), job.stage.rows(microbatch), failures);
-    job.stage.learn(failures);
-    return dy;
-  }
-
-  State<Real> receive_backward(ActiveJob<Real>& job, std::int64_t stream_microbatch) {
-    const mpi::Buffer bytes = wait_for(*from_downstream_);
-    from_downstream_.reset();
-    if (actions_.in_flight() > 0) {
-      const ActiveJob<Real>& next = job_of(stream_microbatch + 1);
-      post_downstream(next, int(stream_microbatch + 1 - next.first_microbatch));
-    }
-    return accept(job, int(stream_microbatch - job.first_microbatch), bytes, job.output_widths());
-  }
-
-  State<Real> accept(ActiveJob<Real>& job, int microbatch, const mpi::Buffer& bytes,
+  State<Real> accept(ActiveJob<Real>& job, Action action, const mpi::Buffer& bytes,
                      const std::vector<int>& widths) {
+    const int microbatch = microbatch_of(job, action);
     Packet<Real> packet = unpack<Real>(bytes, rows_of(job.stage.rows(microbatch)), widths);
     expect(packet.header.job == job.number && packet.header.microbatch == microbatch,
            "messages between stages arrive in the order of the schedule");
@@ -222,20 +264,6 @@ class Executor {
     active_.pop_front();
   }
 
-  void post_upstream(const ActiveJob<Real>& job, int microbatch) {
-    from_upstream_ =
-        group_.receive(bytes_of(job, microbatch, job.input_widths()), group_.rank() - 1, forward_tag);
-  }
-
-  void post_downstream(const ActiveJob<Real>& job, int microbatch) {
-    from_downstream_ =
-        group_.receive(bytes_of(job, microbatch, job.output_widths()), group_.rank() + 1, backward_tag);
-  }
-
-  static std::size_t bytes_of(const ActiveJob<Real>& job, int microbatch, const std::vector<int>& widths) {
-    return packet_bytes<Real>(job.job.bundle.size(), rows_of(job.stage.rows(microbatch)), widths);
-  }
-
   void send_state(const ActiveJob<Real>& job, int microbatch, State<Real> state, int direction, int tag) {
     const PacketHeader header{job.number, microbatch, std::int32_t(job.job.bundle.size())};
     send(Packet<Real>{header, job.stage.failures(), std::move(state)}, direction, tag);
@@ -245,22 +273,33 @@ class Executor {
     outbox_.add(group_.send(pack(packet), group_.rank() + direction, tag));
   }
 
-  mpi::Buffer wait_for(mpi::PendingReceive& incoming) {
-    while (!incoming.ready()) {
+  /// The next message. Weight passes that are put off fill the time until it comes.
+  /// @param waiting  the action that needs it; none if a bundle begins with it
+  mpi::Buffer receive(Inbox& inbox, std::optional<Action> waiting) {
+    std::optional<Traced> wait;
+    while (!inbox.ready()) {
+      if (const std::optional<Action> weight_pass = actions_.meanwhile(waiting)) {
+        wait.reset();
+        act(*weight_pass);
+        continue;
+      }
+      if (!wait) wait.emplace(assignment_.trace, Activity::wait);
       breathe();
       std::this_thread::yield();
     }
-    return std::move(incoming).wait();
+    return inbox.take();
   }
 
   const mpi::Communicator& group_;
+  const ScheduleRow& schedule_;
   const Assignment<Real>& assignment_;
   ActionStream actions_;
   Outbox outbox_;
-  std::optional<Job> upcoming_;
-  mpi::Buffer first_packet_;                            ///< of the job that begins, already here
-  std::optional<mpi::PendingReceive> from_upstream_;    ///< one message posted ahead
-  std::optional<mpi::PendingReceive> from_downstream_;  ///< the oldest microbatch in flight
+  Inbox from_upstream_;
+  Inbox from_downstream_;
+  std::deque<UpcomingJob> upcoming_;
+  std::deque<std::size_t> rooms_;  ///< bytes of the messages from upstream that are not yet posted
+  mpi::Buffer first_packet_;       ///< of the job that begins, already here
   std::deque<ActiveJob<Real>> active_;
   std::int64_t jobs_begun_ = 0;
   std::int64_t microbatches_begun_ = 0;

@@ -13,14 +13,16 @@ namespace {
 struct Clock {
   std::size_t next = 0;  ///< action
   double now_seconds = 0;
+  std::int64_t backwarded = 0;
+  std::int64_t weighted = 0;  ///< weight passes that stand later in the list may be done already
   std::queue<double> from_upstream;
   std::queue<double> from_downstream;
 };
 
 class Pipeline {
  public:
-  Pipeline(std::span<const Actions> lists, std::span<const StageCost> costs)
-      : lists_(lists), costs_(costs), clocks_(lists.size()), times_(lists.size()) {}
+  Pipeline(std::span<const Actions> lists, std::span<const StageCost> costs, Events keep)
+      : lists_(lists), costs_(costs), keep_(keep), clocks_(lists.size()), times_(lists.size()) {}
 
   // The order of a stage is fixed, so times follow from messages alone: a stage runs until it lacks one, and
   // a neighbour that was sent something is looked at again.
@@ -67,23 +69,40 @@ class Pipeline {
   }
 
   bool run_action(int stage, Clock& clock, Action action) {
+    if (action.pass == Pass::weight) {
+      if (action.microbatch == clock.weighted) run_weight_pass(stage, clock);
+      return true;
+    }
     const bool forward = action.pass == Pass::forward;
-    const bool needs_message = stage != (forward ? 0 : last_stage());
-    std::queue<double>& inbox = forward ? clock.from_upstream : clock.from_downstream;
-    if (needs_message && inbox.empty()) return false;
-
-    double start = clock.now_seconds;
-    if (needs_message) {
-      start = std::max(start, inbox.front());
+    if (stage != (forward ? 0 : last_stage())) {
+      std::queue<double>& inbox = forward ? clock.from_upstream : clock.from_downstream;
+      if (inbox.empty()) return false;
+      await(stage, clock, inbox.front());
       inbox.pop();
     }
     const StageCost& cost = cost_of(stage);
-    const double seconds = forward ? cost.forward_seconds : cost.backward_seconds;
-    clock.now_seconds = start + seconds;
-    times_[std::size_t(stage)].busy_seconds += seconds;
-    events_.push_back({stage, action, start, clock.now_seconds});
+    spend(stage, clock, action, forward ? cost.forward_seconds : cost.backward_seconds);
+    if (!forward) ++clock.backwarded;
     deliver(stage, action.pass, clock.now_seconds + cost.message_seconds);
     return true;
+  }
+
+  void await(int stage, Clock& clock, double arrival_seconds) {
+    while (clock.now_seconds < arrival_seconds && clock.weighted < clock.backwarded) {
+      run_weight_pass(stage, clock);
+    }
+    clock.now_seconds = std::max(clock.now_seconds, arrival_seconds);
+  }
+
+  void run_weight_pass(int stage, Clock& clock) {
+    spend(stage, clock, {Pass::weight, clock.weighted++}, cost_of(stage).weight_seconds);
+  }
+
+  void spend(int stage, Clock& clock, Action action, double seconds) {
+    const double start = clock.now_seconds;
+    clock.now_seconds += seconds;
+    times_[std::size_t(stage)].busy_seconds += seconds;
+    if (keep_ == Events::keep) events_.push_back({stage, action, start, clock.now_seconds});
   }
 
   void deliver(int stage, Pass pass, double arrival_seconds) {
@@ -96,6 +115,7 @@ class Pipeline {
 
   std::span<const Actions> lists_;
   std::span<const StageCost> costs_;
+  Events keep_;
   std::vector<Clock> clocks_;
   std::vector<StageTimes> times_;
   std::vector<Event> events_;
@@ -103,9 +123,9 @@ class Pipeline {
 
 }  // namespace
 
-Simulation simulate(std::span<const Actions> lists, std::span<const StageCost> costs) {
+Simulation simulate(std::span<const Actions> lists, std::span<const StageCost> costs, Events events) {
   expect(costs.size() == 1 || costs.size() == lists.size(), "costs for every stage, or one for all");
-  Pipeline pipeline(lists, costs);
+  Pipeline pipeline(lists, costs, events);
   pipeline.run();
   return pipeline.result();
 }

@@ -1,28 +1,28 @@
 #include "gradflow/pipeline/validator.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/core.h>
 
 namespace gradflow::pipeline {
 namespace {
 
-std::string name_of(Action action) {
-  return fmt::format("{} {}", action.pass == Pass::forward ? "forward" : "backward", action.microbatch);
-}
+std::string name_of(Action action) { return fmt::format("{} {}", name_of(action.pass), action.microbatch); }
 
 std::optional<std::string> problem_of_list(const Actions& list, std::int64_t microbatches) {
-  std::int64_t forwarded = 0, backwarded = 0;
+  std::array<std::int64_t, 3> done = {};  // of each kind of pass
   for (const Action action : list) {
-    std::int64_t& done = action.pass == Pass::forward ? forwarded : backwarded;
-    if (action.microbatch != done)
-      return fmt::format("{} stands where microbatch {} is due", name_of(action), done);
-    ++done;
-    if (backwarded > forwarded) return fmt::format("{} stands before its forward", name_of(action));
+    const std::size_t kind = std::size_t(action.pass);
+    if (action.microbatch != done[kind])
+      return fmt::format("{} stands where microbatch {} is due", name_of(action), done[kind]);
+    ++done[kind];
+    if (kind > 0 && done[kind] > done[kind - 1])
+      return fmt::format("{} stands before its {}", name_of(action), name_of(Pass(kind - 1)));
   }
-  if (forwarded == microbatches && backwarded == microbatches) return std::nullopt;
-  return fmt::format("{} forward and {} backward passes for {} microbatches", forwarded, backwarded,
-                     microbatches);
+  if (std::ranges::count(done, microbatches) == 3) return std::nullopt;
+  return fmt::format("{} forward, {} backward and {} weight passes for {} microbatches", done[0], done[1],
+                     done[2], microbatches);
 }
 
 /// Runs the messages of all stages against each other, without times.
@@ -63,11 +63,13 @@ class Rehearsal {
 
   int last_stage() const { return int(lists_.size()) - 1; }
 
-  /// The next message of this stage; nothing at its end. Passes at the ends of the pipeline lack one.
+  /// The next message of this stage; nothing at its end. Passes at the ends of the pipeline
+  /// lack one, and weight passes have none.
   std::optional<Step> step_of(int stage) {
     const Actions& list = lists_[std::size_t(stage)];
     for (std::size_t& at = positions_[std::size_t(stage)]; at < 2 * list.size(); ++at) {
       const Action action = list[at / 2];
+      if (action.pass == Pass::weight) continue;
       const bool is_send = at % 2 == 1;
       const int downstream = stage + 1, upstream = stage - 1;
       const int peer = is_send == (action.pass == Pass::forward) ? downstream : upstream;
@@ -130,13 +132,24 @@ std::optional<std::string> problem_of(std::span<const Actions> lists, std::int64
   return Rehearsal(lists, sends).deadlock();
 }
 
-std::int64_t peak_in_flight(const Actions& list) {
+namespace {
+
+/// The most microbatches that have had the pass `from` and not yet the pass `to`.
+std::int64_t peak_between(const Actions& list, Pass from, Pass to) {
   std::int64_t now = 0, peak = 0;
   for (const Action action : list) {
-    now += action.pass == Pass::forward ? 1 : -1;
-    peak = std::max(peak, now);
+    if (action.pass == from) peak = std::max(peak, ++now);
+    if (action.pass == to) --now;
   }
   return peak;
 }
+
+}  // namespace
+
+std::int64_t peak_in_flight(const Actions& list) { return peak_between(list, Pass::forward, Pass::backward); }
+
+std::int64_t peak_deferred(const Actions& list) { return peak_between(list, Pass::backward, Pass::weight); }
+
+std::int64_t peak_held(const Actions& list) { return peak_between(list, Pass::forward, Pass::weight); }
 
 }  // namespace gradflow::pipeline

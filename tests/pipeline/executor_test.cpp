@@ -3,7 +3,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -80,7 +82,7 @@ Partition falling(const nn::Bundle& bundle, int stages) {
 template <class Real>
 struct Stream {
   Stream(const mpi::Communicator& group, const ScheduleRow& schedule, Cut cut, const std::vector<Job>& work,
-         std::size_t stop_after = 1000) {
+         std::size_t stop_after = 1000, Trace* trace = nullptr) {
     std::size_t next = 0;
     Assignment<Real> assignment;
     assignment.next = [&]() -> std::optional<Job> {
@@ -98,6 +100,7 @@ struct Stream {
       done.push_back({blocks, std::move(results)});
     };
     assignment.breathe = [&] { ++breaths; };
+    assignment.trace = trace;
     execute<Real>(group, schedule, assignment);
   }
 
@@ -186,6 +189,31 @@ TEST_P(EverySchedule, BreathesWhileItWorksAndWhileItWaits) {
   int blocks = 0;
   for (const auto& done : stream.done) blocks += done.blocks.size();
   EXPECT_GE(stream.breaths, 3 * blocks);  // weights, forward and backward, once per block at the least
+}
+
+TEST_P(EverySchedule, TracesEveryPassOnceAndDoesOneThingAtATime) {
+  Trace trace(0, group.rank(), 10'000);
+  const Stream<float> stream(group, row, even, jobs(), 1000, &trace);
+
+  int microbatches = 0;
+  for (const Job& job : jobs()) microbatches += job.microbatches;
+  std::set<std::tuple<Activity, const void*, std::int64_t>> passes;
+  double end = 0;
+  int generated = 0;
+  for (const TraceEvent& event : trace.events()) {
+    EXPECT_GE(event.start_seconds, end);  // events are added as they end
+    EXPECT_GE(event.end_seconds, event.start_seconds);
+    end = event.end_seconds;
+    EXPECT_EQ(event.rank, group.rank());
+    if (event.activity == Activity::generate) ++generated;
+    if (event.microbatch < 0) continue;
+    EXPECT_TRUE(passes.insert({event.activity, event.points.get(), event.microbatch}).second);
+    if (event.activity == Activity::forward) continue;
+    const Activity before = Activity(int(event.activity) - 1);
+    EXPECT_TRUE(passes.contains({before, event.points.get(), event.microbatch}));
+  }
+  EXPECT_EQ(passes.size(), std::size_t(3 * microbatches));
+  EXPECT_EQ(generated, int(jobs().size()));
 }
 
 /// sin of z_3 above 2^24, where the fan-out falls from 1024 to 8; glorot keeps z_1 and z_2 half as large.

@@ -1,6 +1,7 @@
 #include "gradflow/pipeline/schedule.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -13,13 +14,19 @@ namespace gradflow::pipeline {
 
 void PrintTo(const ScheduleRow& row, std::ostream* out) { *out << row.name; }
 void PrintTo(Action action, std::ostream* out) {
-  *out << (action.pass == Pass::forward ? "F" : "B") << action.microbatch;
+  *out << "FBW"[std::size_t(action.pass)] << action.microbatch;
 }
 
 namespace {
 
 Actions plus(Actions list, std::int64_t first_microbatch) {
   for (Action& action : list) action.microbatch += first_microbatch;
+  return list;
+}
+
+/// What neighbours hear of: weight passes send nothing.
+Actions without_weight_passes(Actions list) {
+  std::erase_if(list, [](Action action) { return action.pass == Pass::weight; });
   return list;
 }
 
@@ -73,8 +80,10 @@ void for_every_shape(Check check) {
 TEST(Schedule, OneForwardOneBackwardIsTheListOfThePaper) {
   for_every_shape([](PipelineShape shape) {
     for (int stage = 0; stage < shape.stages; ++stage) {
-      EXPECT_EQ(actions(schedule("1f1b"), shape, stage),
-                bundle_by_bundle(one_forward_one_backward, shape, stage));
+      for (const char* name : {"1f1b", "zb_h1"}) {
+        EXPECT_EQ(without_weight_passes(actions(schedule(name), shape, stage)),
+                  bundle_by_bundle(one_forward_one_backward, shape, stage));
+      }
     }
   });
 }
@@ -82,7 +91,7 @@ TEST(Schedule, OneForwardOneBackwardIsTheListOfThePaper) {
 TEST(Schedule, GpipeIsTheListOfThePaper) {
   for_every_shape([](PipelineShape shape) {
     for (int stage = 0; stage < shape.stages; ++stage) {
-      EXPECT_EQ(actions(schedule("gpipe"), shape, stage),
+      EXPECT_EQ(without_weight_passes(actions(schedule("gpipe"), shape, stage)),
                 bundle_by_bundle(all_forward_all_backward, shape, stage));
     }
   });
@@ -92,9 +101,39 @@ TEST(Schedule, StreamingIsOneForwardOneBackwardOverAllBundles) {
   for_every_shape([](PipelineShape shape) {
     const PipelineShape joined{shape.stages, shape.all_microbatches(), 1};
     for (int stage = 0; stage < shape.stages; ++stage) {
-      EXPECT_EQ(actions(schedule("streamed_1f1b"), shape, stage), one_forward_one_backward(joined, stage));
+      EXPECT_EQ(without_weight_passes(actions(schedule("streamed_1f1b"), shape, stage)),
+                one_forward_one_backward(joined, stage));
     }
   });
+}
+
+// Qi et al. (ICLR 2024), figure 3: the second of four stages, whose weight passes come one microbatch late.
+TEST(Schedule, ZeroBubblePutsOffAsManyWeightPassesAsThereAreStagesBefore) {
+  const Actions expected = {
+      {Pass::forward, 0},  {Pass::forward, 1}, {Pass::forward, 2},  {Pass::backward, 0}, {Pass::forward, 3},
+      {Pass::backward, 1}, {Pass::weight, 0},  {Pass::forward, 4},  {Pass::backward, 2}, {Pass::weight, 1},
+      {Pass::backward, 3}, {Pass::weight, 2},  {Pass::backward, 4}, {Pass::weight, 3},   {Pass::weight, 4}};
+
+  EXPECT_EQ(actions(schedule("zb_h1"), {4, 5, 1}, 1), expected);
+}
+
+TEST(Schedule, ZeroBubbleHoldsNoMoreThanTheFirstStageOfOneForwardOneBackward) {
+  for_every_shape([](PipelineShape shape) {
+    const std::int64_t first = peak_in_flight(actions(schedule("1f1b"), shape, 0));
+    for (int stage = 0; stage < shape.stages; ++stage) {
+      const Actions list = actions(schedule("zb_h1"), shape, stage);
+      EXPECT_EQ(peak_in_flight(list), peak_in_flight(actions(schedule("1f1b"), shape, stage)));
+      EXPECT_LE(peak_held(list), std::max<std::int64_t>(first, 1));
+    }
+  });
+}
+
+TEST(Schedule, OfOneStagePutsNothingOff) {
+  const Actions expected = {{Pass::forward, 0}, {Pass::backward, 0}, {Pass::weight, 0},
+                            {Pass::forward, 1}, {Pass::backward, 1}, {Pass::weight, 1}};
+  for (const char* name : {"1f1b", "zb_h1", "streamed_1f1b"}) {
+    EXPECT_EQ(actions(schedule(name), {1, 2, 1}, 0), expected) << name;
+  }
 }
 
 TEST(Schedule, UnknownToTheCatalogueIsRefusedWithTheKnownNames) {
@@ -102,7 +141,7 @@ TEST(Schedule, UnknownToTheCatalogueIsRefusedWithTheKnownNames) {
     schedule("1b1f");
     FAIL() << "no such schedule";
   } catch (const UserError& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("choose one of: gpipe 1f1b streamed_1f1b"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("choose one of: gpipe 1f1b zb_h1 streamed_1f1b"));
   }
 }
 
@@ -123,6 +162,44 @@ TEST_P(EverySchedule, HoldsAsManyMicrobatchesAsItsWindowAllows) {
                 std::min(GetParam().window(shape.stages, stage), most));
     }
   });
+}
+
+TEST_P(EverySchedule, PutsOffAsManyWeightPassesAsItMay) {
+  for_every_shape([](PipelineShape shape) {
+    const auto most = GetParam().flush == Flush::per_bundle ? shape.microbatches : shape.all_microbatches();
+    for (int stage = 0; stage < shape.stages; ++stage) {
+      const std::int64_t late = GetParam().most_deferred(shape.stages, stage);
+      EXPECT_EQ(peak_deferred(actions(GetParam(), shape, stage)), std::min(late + 1, most));
+    }
+  });
+}
+
+// As an executor does whose messages are always late.
+TEST_P(EverySchedule, RunsWeightPassesWhileItWaitsButNoneBeforeItsBackward) {
+  constexpr int stages = 3;
+  std::vector<Actions> lists(stages);
+  for (int stage = 0; stage < stages; ++stage) {
+    ActionStream stream(GetParam(), stages, stage);
+    const auto run = [&](Action action) { lists[std::size_t(stage)].push_back(action); };
+    const auto wait = [&](std::optional<Action> waiting) {
+      while (const auto weight_pass = stream.meanwhile(waiting)) run(*weight_pass);
+    };
+    int bundles = 0;
+    while (true) {
+      if (stream.wants_bundle()) {
+        wait({});
+        EXPECT_EQ(stream.deferred(), 0);
+        bundles++ < 4 ? stream.begin_bundle(3) : stream.end();
+      }
+      const auto action = stream.next();
+      if (!action) break;
+      wait(action);
+      run(*action);
+    }
+    EXPECT_EQ(peak_deferred(lists[std::size_t(stage)]), 1);
+  }
+
+  EXPECT_EQ(problem_of(lists, 12, Sends::non_blocking), std::nullopt);
 }
 
 TEST_P(EverySchedule, TakesBundlesOfDifferentLengths) {
@@ -149,18 +226,18 @@ TEST_P(EverySchedule, TakesBundlesOfDifferentLengths) {
 TEST_P(EverySchedule, DrainsWhateverIsInFlightWhenTheStreamEndsEarly) {
   ActionStream stream(GetParam(), 4, 0);
   int bundles = 0;
-  std::int64_t forwarded = 0, backwarded = 0;
+  std::array<int, 3> passes = {};
 
   while (true) {
     if (stream.wants_bundle()) bundles++ < 3 ? stream.begin_bundle(2) : stream.end();
     const auto action = stream.next();
     if (!action) break;
-    ++(action->pass == Pass::forward ? forwarded : backwarded);
+    ++passes[std::size_t(action->pass)];
   }
 
-  EXPECT_EQ(forwarded, 6);
-  EXPECT_EQ(backwarded, 6);
+  EXPECT_THAT(passes, testing::Each(6));
   EXPECT_EQ(stream.in_flight(), 0);
+  EXPECT_EQ(stream.deferred(), 0);
   EXPECT_EQ(stream.next(), std::nullopt);
 }
 
@@ -199,6 +276,16 @@ TEST(Validator, SaysWhoWaitsForWhom) {
             "(backward 0)");
 }
 
+TEST(Validator, FindsTheSameDeadlocksInTheZeroBubbleSchedule) {
+  for_every_shape([](PipelineShape shape) {
+    const auto deadlocks = [&](const char* name) {
+      return problem_of(actions(schedule(name), shape), shape.all_microbatches(), Sends::blocking_synchronous)
+          .has_value();
+    };
+    EXPECT_EQ(deadlocks("zb_h1"), deadlocks("1f1b"));  // weight passes wait for nobody
+  });
+}
+
 TEST(Validator, AcceptsGpipeUnderBlockingSends) {
   EXPECT_EQ(problem_of(actions(schedule("gpipe"), {4, 8, 1}), 8, Sends::blocking_synchronous), std::nullopt);
 }
@@ -212,7 +299,7 @@ class BrokenLists : public testing::Test {
 
 TEST_F(BrokenLists, WithAPassTooFew) {
   lists[1].pop_back();
-  EXPECT_EQ(problem(), "stage 1: 4 forward and 3 backward passes for 4 microbatches");
+  EXPECT_EQ(problem(), "stage 1: 4 forward, 4 backward and 3 weight passes for 4 microbatches");
 }
 
 TEST_F(BrokenLists, WithAPassTwice) {
@@ -223,6 +310,17 @@ TEST_F(BrokenLists, WithAPassTwice) {
 TEST_F(BrokenLists, WithABackwardBeforeItsForward) {
   lists[2] = {{Pass::backward, 0}, {Pass::forward, 0}};
   EXPECT_EQ(problem(), "stage 2: backward 0 stands before its forward");
+}
+
+TEST_F(BrokenLists, WithAWeightPassBeforeItsBackward) {
+  lists[2] = {{Pass::forward, 0}, {Pass::weight, 0}, {Pass::backward, 0}};
+  EXPECT_EQ(problem(), "stage 2: weight 0 stands before its backward");
+}
+
+TEST_F(BrokenLists, WithWeightPassesThatDoNotAscend) {
+  const auto at = std::ranges::find(lists[0], Action{Pass::weight, 2});
+  std::iter_swap(at, std::ranges::find(lists[0], Action{Pass::weight, 3}));
+  EXPECT_EQ(problem(), "stage 0: weight 3 stands where microbatch 2 is due");
 }
 
 TEST_F(BrokenLists, WithBackwardPassesThatDoNotAscend) {

@@ -9,6 +9,7 @@
 #include "gradflow/mpi/communicator.hpp"
 #include "gradflow/pipeline/schedule.hpp"
 #include "gradflow/pipeline/stage.hpp"
+#include "gradflow/pipeline/trace.hpp"
 
 namespace gradflow::pipeline {
 
@@ -37,13 +38,19 @@ struct Assignment {
 
   /// Called often: between two blocks and while waiting for a message.
   Breather breathe;
+
+  /// Remembers what this rank does, if there is one.
+  Trace* trace = nullptr;
 };
 
 /// Runs jobs through the pipeline of one group: stage k is rank k. Follows the schedule and takes no decision
 /// itself.
 ///
-/// Sends never block and one receive per direction is posted ahead. The end of the stream, early or not,
-/// travels downstream as a message, so no stage waits for work that will not come. @collective over `group`
+/// Sends never block. Receives are posted ahead for as many messages as the schedule lets be on their way
+/// (from upstream at most 16), and messages move while a stage computes: see BetweenTasks. While a stage
+/// waits for a message it adds up weight gradients that were put off. The end of the stream, early or not,
+/// travels downstream as a message for each posted receive: no stage waits for work that will not come, and
+/// no receive is left over. @collective over `group`
 template <class Real>
 void execute(const mpi::Communicator& group, const ScheduleRow& schedule, const Assignment<Real>& assignment);
 
