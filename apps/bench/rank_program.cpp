@@ -90,7 +90,9 @@ pipeline::StageCost work_cost(const mpi::Communicator& world) {
   std::vector<State<float>> outputs;
   world.barrier();
   const double forward = seconds_of([&] {
-    stage.emplace(bundle, blocks, microbatches, observation_of("standard", work.depth), [] {});
+    stage.emplace(
+        bundle, blocks, microbatches, observation_of("standard", work.depth), [] {},
+        pipeline::WeightPasses::deferred);
     for (int m = 0; m < microbatches; ++m) {
       outputs.push_back(stage->forward(m, nn::input<float>(bundle, stage->rows(m))));
     }
@@ -102,10 +104,16 @@ pipeline::StageCost work_cost(const mpi::Communicator& world) {
       State<float> dy = nn::cotangent(bundle, std::move(outputs[std::size_t(m)]), stage->rows(m), failures);
       stage->backward(m, std::move(dy), nn::entry_of(bundle.front()));
     }
+  });
+  const double weight = seconds_of([&] {
+    for (int m = 0; m < microbatches; ++m) stage->add_weight_gradients(m);
     std::move(*stage).results();
   });
   const std::size_t bytes = sizeof(float) * std::size_t(work.batch / microbatches) * std::size_t(work.width);
-  return {forward / microbatches, backward / microbatches, message_seconds(world, bytes)};
+  return {.forward_seconds = forward / microbatches,
+          .backward_seconds = backward / microbatches,
+          .message_seconds = message_seconds(world, bytes),
+          .weight_seconds = weight / microbatches};
 }
 
 /// Costs drift while the pipeline runs, so they are taken before and after it.
@@ -115,6 +123,7 @@ pipeline::StageCost mean(const std::vector<pipeline::StageCost>& costs) {
     sum.forward_seconds += cost.forward_seconds / double(costs.size());
     sum.backward_seconds += cost.backward_seconds / double(costs.size());
     sum.message_seconds += cost.message_seconds / double(costs.size());
+    sum.weight_seconds += cost.weight_seconds / double(costs.size());
   }
   return sum;
 }
@@ -139,7 +148,9 @@ constexpr std::size_t small_message = 1024;  // goes out at once, without the re
 void sleep_for(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
 /// What a stage sleeps in each pass. Stages differ, so that the schedule has something to do.
-pipeline::StageCost wanted_sleep(int stage) { return {0.004 + 0.001 * stage, 0.008 + 0.001 * stage, 0}; }
+pipeline::StageCost wanted_sleep(int stage) {
+  return {.forward_seconds = 0.004 + 0.001 * stage, .backward_seconds = 0.008 + 0.001 * stage};
+}
 
 /// What the wanted sleeps really take while every rank sleeps. @collective
 pipeline::StageCost sleep_cost(const mpi::Communicator& world) {
@@ -152,7 +163,9 @@ pipeline::StageCost sleep_cost(const mpi::Communicator& world) {
            naps;
   };
   world.barrier();
-  return {real(wanted.forward_seconds), real(wanted.backward_seconds), message_seconds(world, small_message)};
+  return {.forward_seconds = real(wanted.forward_seconds),
+          .backward_seconds = real(wanted.backward_seconds),
+          .message_seconds = message_seconds(world, small_message)};
 }
 
 /// Follows the schedule as the executor does, asleep instead of at work. @collective
@@ -160,6 +173,7 @@ void sleep_through(const mpi::Communicator& world, const pipeline::Actions& acti
   const pipeline::StageCost wanted = wanted_sleep(world.rank());
   std::deque<mpi::PendingSend> outgoing;
   for (const pipeline::Action action : actions) {
+    if (action.pass == pipeline::Pass::weight) continue;  // counted in the backward pass
     const bool forward = action.pass == pipeline::Pass::forward;
     const int direction = forward ? +1 : -1;
     const int tag = forward ? forward_tag : backward_tag;

@@ -20,6 +20,7 @@ struct RunArguments {
   std::string output;
   std::optional<std::string> max_time;
   bool allow_mixed_numerics = false;
+  std::optional<std::string> trace;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -64,6 +65,12 @@ int report_outcome(const experiment::Outcome& outcome, const std::string& output
   return outcome.failed > 0 ? Exit::failed : Exit::complete;
 }
 
+std::string trace_file(const std::optional<std::string>& name) {
+  if (name && name->empty())
+    throw UserError("--trace: read \"\"; expected the name of a file, such as trace.json");
+  return name.value_or("");
+}
+
 int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::time_point start) {
   const std::function<bool()> stop = stop_rule(arguments.max_time, start);
   if (arguments.output.empty())
@@ -75,7 +82,8 @@ int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::ti
   const int ranks_here = world.ranks_on_this_host();
   ProgressLine line;
   experiment::RunOptions options{.output = arguments.output,
-                                 .allow_mixed_numerics = arguments.allow_mixed_numerics};
+                                 .allow_mixed_numerics = arguments.allow_mixed_numerics,
+                                 .trace = trace_file(arguments.trace)};
   options.stop = stop;
   options.progress = [&, begun = false](std::uint64_t finished, std::uint64_t points) mutable {
     if (!std::exchange(begun, true))
@@ -107,6 +115,11 @@ void add_run(CLI::App& program, Chosen& chosen) {
       ->type_name("TIME");
   command->add_flag("--allow-mixed-numerics", arguments->allow_mixed_numerics,
                     "accept ranks or an old file whose arithmetic has other bits");
+  command
+      ->add_option("--trace", arguments->trace,
+                   "a timeline of every pass, wait and commit of every rank, for chrome://tracing or "
+                   "ui.perfetto.dev; an old one is replaced")
+      ->type_name("FILE.json");
   command->callback([=, &chosen] {
     catch_stop_signals();  // before MPI: an early SIGUSR1 would end the rank
     chosen.command = [=](const mpi::Communicator& world) { return run(world, *arguments, start); };

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/pipeline/executor.hpp"
+#include "gradflow/pipeline/trace.hpp"
 #include "gradflow/store/result_file.hpp"
 #include "gradflow/store/result_store.hpp"
 #include "progress.hpp"
@@ -125,7 +127,7 @@ class GroupRun {
  public:
   GroupRun(const mpi::Communicator& group, const sweep::Sweep& sweep, const Row& row, const Plan& plan,
            const pipeline::Share& share, store::ResultStore& store, std::function<bool()> stop,
-           std::function<void()> breathe)
+           std::function<void()> breathe, pipeline::Trace* trace)
       : group_(group),
         sweep_(sweep),
         row_(row),
@@ -133,7 +135,8 @@ class GroupRun {
         share_(share),
         store_(store),
         stop_(std::move(stop)),
-        breathe_(std::move(breathe)) {}
+        breathe_(std::move(breathe)),
+        trace_(trace) {}
 
   /// Measures the points of one precision. @collective over the group
   template <class Real>
@@ -146,6 +149,7 @@ class GroupRun {
     assignment.done = [&](const pipeline::Job& job, pipeline::BlockRange blocks,
                           std::vector<pipeline::PointResult> results) { keep(job, blocks, results); };
     assignment.breathe = breathe_;
+    assignment.trace = trace_;
     pipeline::execute<Real>(group_, *plan_.schedule, assignment);
   }
 
@@ -168,6 +172,7 @@ class GroupRun {
     last_done_ = now;
     for (std::size_t i = 0; i < results.size(); ++i) {
       const nn::NetworkSpec& network = job.bundle[i];
+      const pipeline::Traced traced(trace_, pipeline::Activity::commit);
       store_.add(job.points[i], row_.table(network, blocks, results[i], predictions_.of(network), seconds),
                  results[i].failure);
     }
@@ -181,9 +186,13 @@ class GroupRun {
   store::ResultStore& store_;
   std::function<bool()> stop_;
   std::function<void()> breathe_;
+  pipeline::Trace* trace_;
   Predictions predictions_;
   std::chrono::steady_clock::time_point last_done_ = std::chrono::steady_clock::now();
 };
+
+/// Events of each rank, so that rank 0 can gather those of all: 1e6, or 1000 of each of very many ranks.
+std::size_t most_events(int ranks) { return std::max<std::size_t>(1000, 1'000'000 / std::size_t(ranks)); }
 
 bool has_precision(const sweep::Sweep& sweep, const char* name) {
   if (const sweep::Value* fixed = sweep.fixed("run.precision")) return std::get<std::string>(*fixed) == name;
@@ -213,6 +222,7 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   const Row row(sweep);
   const store::FileSchema schema = file_schema(sweep, row);
   require_room(world, options.output, predicted_file_bytes(schema));
+  if (!options.trace.empty()) pipeline::require_trace_file(world, options.trace);
   const pipeline::Place place = plan.layout.place_of(world.rank());
   const mpi::Communicator group = world.split(place.group, place.stage);
 
@@ -224,19 +234,29 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   const auto unfinished = std::uint64_t(std::ranges::count(store.unfinished(), true));
   ProgressReports reports(world, plan.layout, sweep.size() - unfinished, sweep.size(), options.progress);
   const auto finished_here = [&] { return store.tally().done + store.tally().failed; };
+  std::optional<pipeline::Trace> trace;
+  world.barrier();  // the ranks' clocks of the trace start together
+  if (!options.trace.empty()) trace.emplace(place.group, world.rank(), most_events(world.size()));
   const auto breathe = [&] {
+    const double start = trace ? trace->now_seconds() : 0;
+    const std::uint64_t before = finished_here();
     store.progress();
+    if (trace && finished_here() != before) trace->add(pipeline::Activity::commit, start);
     reports.update(finished_here());
   };
 
   const pipeline::Share share = share_of(sweep, plan.layout, place.group);
-  GroupRun group_run(group, sweep, row, plan, share, store, options.stop, breathe);
+  GroupRun group_run(group, sweep, row, plan, share, store, options.stop, breathe, trace ? &*trace : nullptr);
   if (has_precision(sweep, "float32")) group_run.measure<float>(Precision::float32);
   if (has_precision(sweep, "float64")) group_run.measure<double>(Precision::float64);
 
-  store.finish();
+  {
+    const pipeline::Traced traced(trace ? &*trace : nullptr, pipeline::Activity::commit);
+    store.finish();
+  }
   reports.close(finished_here());
   store.close();
+  if (trace) pipeline::write_trace(world, *trace, options.trace);
   return outcome_of(world, options, unfinished);
 }
 

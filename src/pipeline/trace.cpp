@@ -2,6 +2,7 @@
 
 #include <array>
 #include <fstream>
+#include <system_error>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -60,6 +61,17 @@ constexpr Activity activity_of(Pass pass) {
   return Activity::weight;
 }
 
+/// Why no trace can be written there; empty if it can.
+std::string problem_of(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  std::error_code ignored;
+  if (file.extension() != ".json") return "the name does not end in .json";
+  if (std::filesystem::is_directory(file, ignored)) return "that is a folder";
+  if (!std::filesystem::is_directory(folder, ignored)) return folder.string() + " is no folder";
+  const bool exists = std::filesystem::exists(file, ignored);
+  return access((exists ? file : folder).c_str(), W_OK) == 0 ? "" : "no permission to write there";
+}
+
 bool write_text(const std::filesystem::path& file, const std::string& text) {
   std::ofstream out(file, std::ios::binary);
   out << text;
@@ -108,18 +120,14 @@ std::string chrome_trace(std::span<const TraceEvent> events, std::size_t most_ev
   return document({lines_of(events)}, most_events, dropped);
 }
 
-void require_writable(const std::filesystem::path& file) {
-  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  const auto refuse = [&](const std::string& why) {
-    throw UserError(
-        fmt::format("--trace {}: {}; give the name of a file in a folder that exists and can be "
-                    "written to, such as trace.json",
-                    file.string(), why));
-  };
-  if (file.filename().empty() || std::filesystem::is_directory(file)) refuse("that is no name of a file");
-  if (!std::filesystem::is_directory(folder)) refuse(folder.string() + " is no folder");
-  const bool exists = std::filesystem::exists(file);
-  if (access((exists ? file : folder).c_str(), W_OK) != 0) refuse("no permission to write there");
+void require_trace_file(const mpi::Communicator& world, const std::filesystem::path& file) {
+  std::string problem = world.rank() == 0 ? problem_of(file) : "";
+  problem = world.broadcast(std::move(problem));
+  if (problem.empty()) return;
+  throw UserError(
+      fmt::format("--trace {}: {}; expected the name of a file in a folder that exists and can be "
+                  "written to, such as trace.json",
+                  file.string(), problem));
 }
 
 void write_trace(const mpi::Communicator& world, const Trace& trace, const std::filesystem::path& file) {

@@ -65,7 +65,7 @@ MISTAKES_IN_THE_FILE = {
 }
 
 MISTAKES_ON_THE_COMMAND_LINE = {
-    "unknown schedule": (["--schedule", "1f2b"], ["1f2b", "gpipe 1f1b streamed_1f1b"]),
+    "unknown schedule": (["--schedule", "1f2b"], ["1f2b", "gpipe 1f1b zb_h1 streamed_1f1b"]),
     "stages is no number": (["--stages", "two"], ["--stages", "two", "auto"]),
     "stages of 0": (["--stages", "0"], ["--stages", "0", "auto"]),
     "negative microbatches": (["--microbatches", "-1"], ["--microbatches", "-1"]),
@@ -74,6 +74,9 @@ MISTAKES_ON_THE_COMMAND_LINE = {
     "time without a unit": (["--max-time", "90"], ["--max-time", '"90"', "3h50m"]),
     "no time": (["--max-time", ""], ["--max-time", "3h50m"]),
     "unknown option": (["--stage", "2"], ["--stage"]),
+    "trace in a folder that is not there": (["--trace", "no/trace.json"], ["--trace no/trace.json", "such as trace.json"]),
+    "trace over another file": (["--trace", "sweep.toml"], ["--trace sweep.toml", ".json"]),
+    "trace without a name": (["--trace", ""], ["--trace", "such as trace.json"]),
     "unknown key": (["--set", "network.depht=3"], ["--set network.depht=3", "did you mean network.depth"]),
     "no value": (["--set", "network.depth"], ["--set network.depth", "key=value"]),
     "a value of another type": (["--set", "network.depth=deep"], ["--set network.depth=deep"]),
@@ -158,7 +161,7 @@ class BadInput(program.InFolder):
         self.assert_all_refused([on_the_command_line(name) for name in MISTAKES_ON_THE_COMMAND_LINE])
 
     def test_mistakes_on_the_command_line_under_mpirun(self):
-        names = ["unknown schedule", "unknown option", "a file larger than the free space"]
+        names = ["unknown schedule", "unknown option", "trace over another file", "a file larger than the free space"]
         self.assert_all_refused([on_the_command_line(name, ranks=3) for name in names])
 
     def test_missing_sweep_file(self):

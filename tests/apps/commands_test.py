@@ -31,7 +31,7 @@ ASTRONOMICAL = SWEEP.replace("depth = 12\n", "").replace("[0.8, 1.2, 1.6, 2.0]",
 OPTIONS = {
     "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--set", "--json"],
     "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--max-time",
-            "--set", "--allow-mixed-numerics"],
+            "--set", "--allow-mixed-numerics", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],
     "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
@@ -44,7 +44,7 @@ CATALOGUES = {
     "blocks": "dense",
     "initialisers": "gaussian uniform truncated_normal orthogonal identity he_normal glorot_uniform lecun_normal "
                     "pytorch_default",
-    "schedules": "gpipe 1f1b streamed_1f1b",
+    "schedules": "gpipe 1f1b zb_h1 streamed_1f1b",
     "losses": "random mse",
     "presets": "lean standard full",
     "statistics": "dgrad_log10_norm_mean act_log10_q wgrad_log10_norm dgrad_underflow_fraction",
@@ -142,6 +142,30 @@ class Commands(program.InFolder):
         ended = program.run("run", "large.toml", "-o", "out.h5")
         self.assertEqual(ended.returncode, program.MISTAKE)
         self.assertIn("1000000000000 points", ended.stderr)
+
+    def test_trace_shows_what_every_rank_did(self):
+        for ranks, groups in ((2, 1), (3, 2)):
+            with self.subTest(ranks=ranks):
+                program.measure("sweep.toml", f"{ranks}.h5", "--stages", "2", "--bundle", "1", "--trace", "trace.json", ranks=ranks)
+                trace = json.loads((self.folder / "trace.json").read_text())
+                events = trace["traceEvents"]
+                self.assertEqual({event["tid"] for event in events}, set(range(ranks)))
+                self.assertEqual({event["pid"] for event in events}, set(range(groups)))
+                self.assertEqual(trace["otherData"]["dropped_events"], 0)
+                self.assertTrue(any(event["name"] == "commit" for event in events))
+                # 12 points of one microbatch, each measured by one group: by 2 stages, or alone in the smaller group.
+                for name in ("forward", "backward", "weight"):
+                    passes = [(event["pid"], event["tid"], event["args"]["points"][0]) for event in events if event["name"] == name]
+                    self.assertEqual(len(passes), len(set(passes)))
+                    stages = {point: {tid for _, tid, k in passes if k == point} for point in range(12)}
+                    self.assertTrue(all(tids in ({0, 1}, {2}) for tids in stages.values()), stages)
+                for rank in range(ranks):
+                    self.assert_one_thing_at_a_time([e for e in events if e["tid"] == rank and e["name"] != "commit"])
+
+    def assert_one_thing_at_a_time(self, events):
+        spans = sorted((event["ts"], event["ts"] + event["dur"]) for event in events)
+        for (_, end), (start, _) in zip(spans, spans[1:]):
+            self.assertLessEqual(end, start + 1e-3)  # microseconds, rounded
 
     def test_list_names_every_catalogue(self):
         everything = self.out("list")

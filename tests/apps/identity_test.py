@@ -70,7 +70,7 @@ LAYOUTS = {
     "groups": [(4, "--stages", "2"), (5, "--stages", "2"), (3,)],
     "threads": [(1, "--threads", "2"), (None, "--threads", "3")],
     "schedules": [(3, "--stages", "3", "--microbatches", "2", "--schedule", s)
-                  for s in ("gpipe", "1f1b", "streamed_1f1b")],
+                  for s in ("gpipe", "1f1b", "zb_h1", "streamed_1f1b")],
     "bundles": [(None, "--bundle", "1"), (None, "--bundle", "3"), (2, "--bundle", "64"),
                 (2, "--stages", "2", "--bundle", "4", "--microbatches", "2")],
     "microbatches": [(2, "--stages", "2", "--microbatches", m) for m in ("1", "2", "4")],

@@ -72,16 +72,18 @@ TEST(Trace, OfASimulationHasEveryPassOnce) {
             simulation.makespan_seconds);
 }
 
-TEST(Trace, RefusesAPlaceThatCannotBeWritten) {
-  for (const char* place : {"/", "no/such/folder/trace.json", "/proc/trace.json/"}) {
+TEST(Trace, RefusesAPlaceThatCannotBeWrittenOnEveryRank) {
+  const mpi::Communicator world = mpi::Communicator::world();
+  for (const char* place : {"", "/", "sweep.toml", "no/such/folder/trace.json", "/proc/self/status/a.json"}) {
     try {
-      require_writable(place);
+      require_trace_file(world, place);
       FAIL() << place;
     } catch (const UserError& error) {
-      EXPECT_THAT(error.what(), testing::HasSubstr(std::string("--trace ") + place));
+      EXPECT_THAT(error.what(), testing::StartsWith("--trace " + std::string(place) + ": "));
+      EXPECT_THAT(error.what(), testing::HasSubstr("such as trace.json"));
     }
   }
-  EXPECT_NO_THROW(require_writable("trace.json"));
+  EXPECT_NO_THROW(require_trace_file(world, "trace.json"));
 }
 
 /// A folder that all ranks know. @collective

@@ -13,6 +13,7 @@ namespace gradflow::experiment {
 struct RunOptions {
   std::filesystem::path output;
   bool allow_mixed_numerics = false;
+  std::filesystem::path trace;  ///< where every action of every rank goes, as a timeline; empty: nowhere
   /// Whether to begin no further point. Asked between points, on the first stage of each group.
   std::function<bool()> stop = [] { return false; };
   /// Told how many points of the whole sweep are finished, on rank 0, as often as it changes and at least
@@ -36,7 +37,7 @@ struct Outcome {
 /// @return the same on every rank
 /// @throws UserError as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8 points,
 /// and for a file
-///         larger than the free space
+///         larger than the free space, a trace that cannot be written
 Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
             const RunOptions& options);
 

@@ -94,8 +94,10 @@ std::vector<TraceEvent> trace_of(const Simulation& simulation);
 std::string chrome_trace(std::span<const TraceEvent> events, std::size_t most_events = 0,
                          std::int64_t dropped = 0);
 
-/// Refuses a place for a trace file that cannot be written. @throws UserError naming the option
-void require_writable(const std::filesystem::path& trace_file);
+/// Refuses a trace file that could not be written at the end, or whose name does not end in .json: it might
+/// be a file of another kind that somebody needs. @collective
+/// @throws UserError on every rank, naming the option
+void require_trace_file(const mpi::Communicator& world, const std::filesystem::path& file);
 
 /// Writes the events of all ranks to one file, on rank 0. @collective
 /// @throws Error on every rank if it cannot be written
