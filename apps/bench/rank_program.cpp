@@ -30,10 +30,12 @@ struct Makespan {
 /// The costs of every stage, on rank 0. @collective
 std::vector<pipeline::StageCost> gather(const mpi::Communicator& world, pipeline::StageCost mine) {
   std::vector<pipeline::StageCost> costs;
-  for (const std::string& text : world.gather(
-           fmt::format("{} {} {}", mine.forward_seconds, mine.backward_seconds, mine.message_seconds))) {
+  for (const std::string& text :
+       world.gather(fmt::format("{} {} {} {}", mine.forward_seconds, mine.backward_seconds,
+                                mine.message_seconds, mine.weight_seconds))) {
     pipeline::StageCost& cost = costs.emplace_back();
-    std::istringstream(text) >> cost.forward_seconds >> cost.backward_seconds >> cost.message_seconds;
+    std::istringstream(text) >> cost.forward_seconds >> cost.backward_seconds >> cost.message_seconds >>
+        cost.weight_seconds;
   }
   return costs;
 }
