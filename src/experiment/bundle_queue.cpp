@@ -4,11 +4,17 @@
 #include <utility>
 
 namespace gradflow::experiment {
-namespace {
 
-constexpr int window_points = 1024;
-
-}  // namespace
+void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network) {
+  const auto has_room = [&](const PointBundle& bundle) {
+    return may_share_bundle(bundle.networks.front(), network) &&
+           int(bundle.points.size()) < bundled_points(plan, network);
+  };
+  auto bundle = std::ranges::find_if(bundles, has_room);
+  if (bundle == bundles.end()) bundle = bundles.insert(bundles.end(), PointBundle{});
+  bundle->networks.push_back(std::move(network));
+  bundle->points.push_back(point);
+}
 
 std::optional<sweep::SweepPoint> BundleQueue::next_point() {
   for (; block_ < share_.blocks(); ++block_, within_ = 0) {
@@ -21,23 +27,11 @@ std::optional<sweep::SweepPoint> BundleQueue::next_point() {
   return {};
 }
 
-void BundleQueue::place(const sweep::SweepPoint& point) {
-  nn::NetworkSpec network = network_of(point);
-  const auto has_room_for = [&](const PointBundle& bundle) {
-    return may_share_bundle(bundle.networks.front(), network) &&
-           int(bundle.points.size()) < bundled_points(plan_, network);
-  };
-  auto bundle = std::ranges::find_if(window_, has_room_for);
-  if (bundle == window_.end()) bundle = window_.insert(window_.end(), PointBundle{});
-  bundle->networks.push_back(std::move(network));
-  bundle->points.push_back(point.index());
-}
-
 void BundleQueue::fill_window() {
   for (int i = 0; i < window_points; ++i) {
     const std::optional<sweep::SweepPoint> point = next_point();
     if (!point) return;
-    place(*point);
+    stack(window_, plan_, point->index(), network_of(*point));
   }
 }
 

@@ -18,6 +18,12 @@ struct PointBundle {
   std::vector<std::uint64_t> points;
 };
 
+/// Adds a point to the first bundle that shares its weights and has room, else begins a bundle.
+void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network);
+
+/// Points of a share that are looked at together, so that bundles find their points.
+inline constexpr int window_points = 1024;
+
 /// The group's unfinished points of one precision, in bundles: points that share their weights are found a
 /// window ahead, since a seed axis usually stands between them. Every rank of a group finds the same bundles.
 class BundleQueue {
@@ -31,7 +37,6 @@ class BundleQueue {
  private:
   std::optional<sweep::SweepPoint> next_point();
   void fill_window();
-  void place(const sweep::SweepPoint& point);
 
   const sweep::Sweep& sweep_;
   const Plan& plan_;

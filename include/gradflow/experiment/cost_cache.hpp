@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "gradflow/experiment/costs.hpp"
+
+namespace gradflow::experiment {
+
+/// Where this user's measured costs are kept: $XDG_CACHE_HOME/gradflow/costs.json, else
+/// ~/.cache/gradflow/costs.json; empty if neither variable is set.
+std::filesystem::path cost_cache_file();
+
+/// Costs kept for these numerics (NumericsIdentity::text(): version, BLAS and its kernels, instruction set);
+/// none if the file is missing, cannot be understood, or was written under others.
+Costs read_costs(const std::filesystem::path& file, const std::string& numerics);
+
+/// Replaces the file, by a rename, so that a reader never meets half of it.
+/// @return  why it could not be written, if so: a note, not an error
+std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& numerics,
+                                       const Costs& costs);
+
+}  // namespace gradflow::experiment

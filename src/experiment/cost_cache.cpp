@@ -1,0 +1,77 @@
+#include "gradflow/experiment/cost_cache.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace gradflow::experiment {
+namespace {
+
+using Json = nlohmann::json;
+
+bool is_directory_name(const char* text) { return text && *text; }
+
+/// Lengths a series may have: a number, two passes, or a table.
+bool plausible(const std::vector<double>& seconds) {
+  constexpr std::size_t widths = cost_widths.size();
+  const bool known_length = seconds.size() == 1 || seconds.size() == 2 || seconds.size() == widths ||
+                            seconds.size() == widths * cost_rows.size();
+  return known_length &&
+         std::ranges::all_of(seconds, [](double s) { return std::isfinite(s) && s >= 0 && s < 1e6; });
+}
+
+Costs costs_of(const Json& series) {
+  Costs costs;
+  for (const auto& [name, seconds] : series.items()) {
+    const auto numbers = seconds.get<std::vector<double>>();
+    if (!plausible(numbers)) return {};
+    costs.set(name, numbers);
+  }
+  return costs;
+}
+
+}  // namespace
+
+std::filesystem::path cost_cache_file() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); is_directory_name(cache)) {
+    return std::filesystem::path(cache) / "gradflow" / "costs.json";
+  }
+  if (const char* home = std::getenv("HOME"); is_directory_name(home)) {
+    return std::filesystem::path(home) / ".cache" / "gradflow" / "costs.json";
+  }
+  return {};
+}
+
+Costs read_costs(const std::filesystem::path& file, const std::string& numerics) {
+  try {
+    std::ifstream in(file);
+    const Json json = Json::parse(in);
+    if (json.at("numerics").get<std::string>() != numerics) return {};
+    return costs_of(json.at("seconds"));
+  } catch (const Json::exception&) {
+    return {};  // missing or corrupt: measured again
+  }
+}
+
+std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& numerics,
+                                       const Costs& costs) {
+  if (file.empty()) return "neither XDG_CACHE_HOME nor HOME is set";
+  std::error_code failure;
+  std::filesystem::create_directories(file.parent_path(), failure);
+  const std::filesystem::path written = fmt::format("{}.{}", file.string(), getpid());
+  std::ofstream out(written);
+  out << Json{{"numerics", numerics}, {"seconds", costs.series()}}.dump(1) << '\n';
+  out.close();
+  if (!out) return fmt::format("{} cannot be written", file.string());
+  std::filesystem::rename(written, file, failure);
+  if (failure) return fmt::format("{} cannot be written: {}", file.string(), failure.message());
+  return {};
+}
+
+}  // namespace gradflow::experiment
