@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "gradflow/experiment/decision.hpp"
 #include "gradflow/experiment/plan.hpp"
 #include "gradflow/mpi/communicator.hpp"
 
@@ -53,6 +54,15 @@ sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& opti
 
 /// Threads one rank can use, its share if several ranks of this host may use the same CPUs. @collective
 int threads_per_rank(const mpi::Communicator& world);
+
+/// Ranks, threads and memory as they are here, and the default network. @collective
+experiment::Circumstances circumstances_of(const mpi::Communicator& world);
+
+/// "2us": seconds. @throws UserError unless it is a positive number with a unit
+double latency_of(const std::string& text);
+
+/// "10GB/s": bytes per second. @throws UserError unless it is a positive number with a unit
+double bandwidth_of(const std::string& text);
 
 /// "3h50m", "90m", "45s": seconds. @throws UserError
 double seconds_of(const std::string& duration);

@@ -4,94 +4,143 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "gradflow/experiment/cost_cache.hpp"
+#include "gradflow/experiment/decision.hpp"
 #include "gradflow/experiment/file_schema.hpp"
 #include "gradflow/experiment/network.hpp"
 
 namespace gradflow::apps {
 namespace {
 
+using experiment::Candidate;
+
 struct PlanArguments {
   SweepOptions sweep;
   int ranks = 0;
+  std::string latency = "2us";
+  std::string bandwidth = "10GB/s";
+  bool measure_again = false;
+  bool explain = false;
   bool json = false;
 };
 
+/// Actions of the simulation of the plan that is taken: every one of 16,384 stages and 48 microbatches.
+constexpr std::int64_t most_actions = 1 << 21;
+
 /// What `plan` says, as values.
-struct Forecast {
+struct Answer {
   std::uint64_t points = 0;
-  int least_depth = 0;
   experiment::Plan plan;
-  int stacked = 1;  ///< points like the first that share a bundle
-  std::uint64_t bytes_per_rank = 0;
+  experiment::Forecast forecast;
+  std::vector<Candidate> candidates;
+  std::size_t chosen = 0;  ///< among the candidates
   double file_bytes = 0;
   std::size_t statistics = 0;
-  double seconds = 0;
 };
 
-Forecast forecast(const sweep::Sweep& sweep, const experiment::Plan& plan) {
-  const experiment::Row row(sweep);
-  const store::FileSchema schema = experiment::file_schema(sweep, row);
-  const sweep::SweepPoint point = sweep.point(0);
-  const nn::NetworkSpec network = experiment::network_of(point);
-  const std::size_t real = experiment::precision_of(point) == experiment::Precision::float64 ? 8 : 4;
-  return {.points = sweep.size(),
-          .least_depth = experiment::network_of(experiment::shallowest_point(sweep)).depth(),
-          .plan = plan,
-          .stacked = experiment::bundled_points(plan, network),
-          .bytes_per_rank = experiment::predicted_bytes(network, plan, real, row.layers(network.depth())),
-          .file_bytes = experiment::predicted_file_bytes(schema),
-          .statistics = schema.columns.size(),
-          .seconds = experiment::predicted_seconds(sweep, plan)};
+Answer answer(const sweep::Sweep& sweep, const PlanArguments& arguments,
+              const experiment::Circumstances& circumstances) {
+  std::vector<std::string> notes;
+  const experiment::Request request = arguments.sweep.request();
+  experiment::make_plan(sweep, request, circumstances.ranks, circumstances.threads_here);  // refuses mistakes
+  const experiment::Costs costs = experiment::costs_for(sweep, arguments.measure_again, notes);
+  experiment::Decision decision = experiment::decide(sweep, request, circumstances, costs);
+  const store::FileSchema schema = experiment::file_schema(sweep, experiment::Row(sweep));
+
+  Answer answer;
+  answer.points = sweep.size();
+  answer.plan = decision.best().plan;
+  answer.forecast = experiment::Forecaster(sweep, costs, circumstances.link).of(answer.plan, most_actions);
+  answer.candidates = std::move(decision.candidates);
+  answer.chosen = decision.chosen;
+  answer.file_bytes = experiment::predicted_file_bytes(schema);
+  answer.statistics = schema.columns.size();
+  answer.plan.notes.insert(answer.plan.notes.end(), notes.begin(), notes.end());
+  return answer;
 }
 
-void print(const sweep::Sweep& sweep, const Forecast& forecast) {
-  const experiment::Plan& plan = forecast.plan;
+std::string stages_of(const pipeline::Layout& layout) {
+  return fmt::format("{} pipelines of {} stages{}", layout.full_groups(), layout.stages,
+                     layout.leftover() ? fmt::format(" and one of {}", layout.leftover()) : "");
+}
+
+void print_candidates(const Answer& answer) {
+  fmt::print("\n    {:>9} {:>8} {:>13} {:>8} {:>16} {:>12} {:>16}\n", "pipelines", "stages", "microbatches",
+             "stacked", "time", "utilisation", "memory per rank");
+  for (std::size_t i = 0; i < answer.candidates.size(); ++i) {
+    const Candidate& c = answer.candidates[i];
+    fmt::print("  {} {:>9} {:>8} {:>13} {:>8} {:>16} {:>10.0f} % {:>16}\n", i == answer.chosen ? "*" : " ",
+               c.plan.layout.groups(), c.plan.layout.stages, c.plan.microbatches, c.forecast.stacked,
+               readable_seconds(c.forecast.seconds), 100 * c.forecast.utilisation,
+               readable_bytes(double(c.forecast.bytes_per_rank)));
+  }
+  fmt::print("  * taken: the fewest stages within {:.0f} % of the fastest that fits into memory\n",
+             100 * (experiment::as_good - 1));
+}
+
+void print(const sweep::Sweep& sweep, const Answer& answer, bool explain) {
+  const experiment::Plan& plan = answer.plan;
+  const experiment::Forecast& forecast = answer.forecast;
   if (!sweep.title().empty()) fmt::print("{}\n\n", sweep.title());
   for (const sweep::Axis& axis : sweep.axes()) {
     std::vector<std::string> keys;
     for (const sweep::Column& column : axis.columns) keys.push_back(column.key);
     fmt::print("  axis          {} ({} values)\n", fmt::join(keys, ", "), axis.size());
   }
-  fmt::print("  points        {}\n", forecast.points);
-  fmt::print("  ranks         {} = {} pipelines of {} stages{}\n", plan.layout.ranks,
-             plan.layout.full_groups(), plan.layout.stages,
-             plan.layout.leftover() ? fmt::format(" and one of {}", plan.layout.leftover()) : "");
+  fmt::print("  points        {}\n", answer.points);
+  fmt::print("  ranks         {} = {}\n", plan.layout.ranks, stages_of(plan.layout));
   fmt::print("  schedule      {}, {} microbatches per point, up to {} points stacked, {} threads per rank\n",
              plan.schedule->name, plan.microbatches, forecast.stacked, plan.threads);
-  fmt::print("  statistics    {} variables per point\n", forecast.statistics);
-  fmt::print("  memory        about {} per rank (first point)\n",
+  fmt::print("  statistics    {} variables per point\n", answer.statistics);
+  fmt::print("  memory        about {} per rank (largest point)\n",
              readable_bytes(double(forecast.bytes_per_rank)));
-  fmt::print("  result file   about {}\n", readable_bytes(forecast.file_bytes));
-  fmt::print("  time          about {} on cores like this one\n", readable_seconds(forecast.seconds));
+  fmt::print("  result file   about {}\n", readable_bytes(answer.file_bytes));
+  fmt::print("  time          about {} on cores like this one, {:.0f} % of it at work\n",
+             readable_seconds(forecast.seconds), 100 * forecast.utilisation);
   for (const std::string& note : plan.notes) fmt::print("  note          {}\n", note);
+  if (explain) print_candidates(answer);
 }
 
-void print_json(const sweep::Sweep& sweep, const Forecast& forecast) {
-  const experiment::Plan& plan = forecast.plan;
-  fmt::print("{}\n", nlohmann::json{{"title", sweep.title()},
-                                    {"points", forecast.points},
-                                    {"ranks", plan.layout.ranks},
-                                    {"groups", plan.layout.groups()},
-                                    {"stages", plan.layout.stages},
-                                    {"threads", plan.threads},
-                                    {"stacked", forecast.stacked},
-                                    {"microbatches", plan.microbatches},
-                                    {"schedule", plan.schedule->name},
-                                    {"bytes_per_rank", forecast.bytes_per_rank},
-                                    {"file_bytes", forecast.file_bytes},
-                                    {"seconds", forecast.seconds},
-                                    {"notes", plan.notes}}
-                         .dump(2));
+nlohmann::json json_of(const Candidate& candidate) {
+  return {{"groups", candidate.plan.layout.groups()},
+          {"stages", candidate.plan.layout.stages},
+          {"microbatches", candidate.plan.microbatches},
+          {"stacked", candidate.forecast.stacked},
+          {"bytes_per_rank", candidate.forecast.bytes_per_rank},
+          {"seconds", candidate.forecast.seconds},
+          {"utilisation", candidate.forecast.utilisation}};
+}
+
+void print_json(const sweep::Sweep& sweep, const Answer& answer, const experiment::Link& link, bool explain) {
+  nlohmann::json json = json_of({answer.plan, answer.forecast});
+  json["title"] = sweep.title();
+  json["points"] = answer.points;
+  json["ranks"] = answer.plan.layout.ranks;
+  json["threads"] = answer.plan.threads;
+  json["schedule"] = answer.plan.schedule->name;
+  json["file_bytes"] = answer.file_bytes;
+  json["simulated"] = answer.forecast.simulated;
+  json["latency_seconds"] = link.latency_seconds;
+  json["bandwidth_bytes_per_second"] = link.bytes_per_second;
+  json["notes"] = answer.plan.notes;
+  if (explain) {
+    for (const Candidate& candidate : answer.candidates) json["candidates"].push_back(json_of(candidate));
+    json["chosen"] = answer.chosen;
+  }
+  fmt::print("{}\n", json.dump(2));
 }
 
 int plan(const mpi::Communicator& world, const PlanArguments& arguments) {
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
-  const int threads = threads_per_rank(world);
+  const experiment::Link link{.latency_seconds = latency_of(arguments.latency),
+                              .bytes_per_second = bandwidth_of(arguments.bandwidth)};
+  experiment::Circumstances circumstances = circumstances_of(world);
   if (world.rank() != 0) return Exit::complete;
-  const int ranks = arguments.ranks > 0 ? arguments.ranks : world.size();
-  const Forecast result =
-      forecast(sweep, experiment::make_plan(sweep, arguments.sweep.request(), ranks, threads));
-  arguments.json ? print_json(sweep, result) : print(sweep, result);
+  circumstances.link = link;
+  if (arguments.ranks > 0) circumstances.ranks = arguments.ranks;
+  const Answer result = answer(sweep, arguments, circumstances);
+  arguments.json ? print_json(sweep, result, link, arguments.explain)
+                 : print(sweep, result, arguments.explain);
   return Exit::complete;
 }
 
@@ -100,10 +149,28 @@ int plan(const mpi::Communicator& world, const PlanArguments& arguments) {
 void add_plan(CLI::App& program, Chosen& chosen) {
   const auto arguments = std::make_shared<PlanArguments>();
   CLI::App* command = program.add_subcommand(
-      "plan", "Points, layout, memory per rank, file size and time of a sweep. Runs nothing.");
+      "plan",
+      "Points, layout, memory per rank, file size and time of a sweep. Runs nothing.\n"
+      "The time comes from layers measured once on one core of this machine (a second or two; kept in\n"
+      "$XDG_CACHE_HOME or ~/.cache, gradflow/costs.json) and a simulation of the schedule, message by "
+      "message.\n"
+      "Small sweeps are simulated whole. Of large ones a few stretches of the points are priced, the "
+      "pipeline is\n"
+      "simulated until it is full twice over, and time is continued in a straight line; of very long "
+      "pipelines\n"
+      "every n-th stage. Starting the program and writing the file are left out.");
   arguments->sweep.add_to(*command);
   command->add_option("--ranks", arguments->ranks, "plan for this many ranks")
       ->check(CLI::Range(1, 100'000'000));
+  command->add_option("--latency", arguments->latency, "of a message between neighbouring ranks: 2us, 500ns")
+      ->type_name("TIME")
+      ->capture_default_str();
+  command->add_option("--bandwidth", arguments->bandwidth, "between neighbouring ranks: 10GB/s, 800MB/s")
+      ->type_name("RATE")
+      ->capture_default_str();
+  command->add_flag("--measure-again", arguments->measure_again, "do not believe costs measured earlier");
+  command->add_flag("--explain", arguments->explain,
+                    "the layouts that were compared, with what is predicted of each");
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
     chosen.command = [=](const mpi::Communicator& world) { return plan(world, *arguments); };

@@ -4,11 +4,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
-
 #include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "gradflow/experiment/cost_measurement.hpp"
+#include "gradflow/experiment/forecast.hpp"
+#include "gradflow/experiment/identity.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -72,6 +75,19 @@ std::optional<std::string> write_costs(const std::filesystem::path& file, const 
   std::filesystem::rename(written, file, failure);
   if (failure) return fmt::format("{} cannot be written: {}", file.string(), failure.message());
   return {};
+}
+
+Costs costs_for(const sweep::Sweep& sweep, bool measure_again, std::vector<std::string>& notes) {
+  const std::filesystem::path file = cost_cache_file();
+  const std::string numerics = numerics_identity().text();
+  const Costs known = measure_again ? Costs{} : read_costs(file, numerics);
+  Costs costs = known;
+  for (const CostKinds& kinds : cost_kinds(sweep)) measure_missing(costs, kinds);
+  if (costs == known) return costs;
+  if (const auto problem = write_costs(file, numerics, costs)) {
+    notes.push_back(fmt::format("measured costs are not kept: {}", *problem));
+  }
+  return costs;
 }
 
 }  // namespace gradflow::experiment

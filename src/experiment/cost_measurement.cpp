@@ -94,8 +94,8 @@ PassSeconds time_once(const Probe& probe, const stats::Needs& needs) {
 PassSeconds time_layer(Precision precision, const Probe& probe, const stats::Needs& needs = {}) {
   PassSeconds least{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   for (int i = 0; i < repetitions; ++i) {
-    const PassSeconds seconds = precision == Precision::float64 ? time_once<double>(probe, needs)
-                                                                : time_once<float>(probe, needs);
+    const PassSeconds seconds =
+        precision == Precision::float64 ? time_once<double>(probe, needs) : time_once<float>(probe, needs);
     least.forward = std::min(least.forward, seconds.forward);
     least.backward = std::min(least.backward, seconds.backward);
   }
@@ -122,9 +122,8 @@ void fill_tables(Costs& costs, const std::string& name, Measure measure) {
 }
 
 void measure_products(Costs& costs, Precision precision) {
-  fill_tables(costs, fmt::format("{} product", name_of(precision)), [&](double rows, double width) {
-    return time_layer(precision, probe_at(rows, width, false));
-  });
+  fill_tables(costs, fmt::format("{} product", name_of(precision)),
+              [&](double rows, double width) { return time_layer(precision, probe_at(rows, width, false)); });
 }
 
 /// Two batches of one shape whose gradient norms come from Gram matrices: what the longer one takes longer.

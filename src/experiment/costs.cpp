@@ -22,8 +22,8 @@ double log_slope(std::span<const double> x, std::span<const double> y, std::size
 double in_table(const std::vector<double>& table, double rows, double width) {
   std::array<double, cost_rows.size()> of_rows;
   for (std::size_t i = 0; i < cost_rows.size(); ++i) {
-    of_rows[i] = power_law(
-        cost_widths, std::span(table).subspan(i * cost_widths.size(), cost_widths.size()), width);
+    of_rows[i] =
+        power_law(cost_widths, std::span(table).subspan(i * cost_widths.size(), cost_widths.size()), width);
   }
   const double most = cost_rows.back();
   return power_law(cost_rows, of_rows, std::min(rows, most)) * std::max(1.0, rows / most);

@@ -108,8 +108,13 @@ Precision precision_of(const sweep::SweepPoint& point) {
   return point.text("run.precision") == "float64" ? Precision::float64 : Precision::float32;
 }
 
+void for_each_combination_of_names(const sweep::Sweep& sweep,
+                                   const std::function<void(const sweep::SweepPoint&)>& visit) {
+  for_each_combination(sweep, names_something, visit);
+}
+
 void require_networks(const sweep::Sweep& sweep) {
-  for_each_combination(sweep, names_something, [](const sweep::SweepPoint& point) { network_of(point); });
+  for_each_combination_of_names(sweep, [](const sweep::SweepPoint& point) { network_of(point); });
 }
 
 bool depths_differ(const sweep::Sweep& sweep) {

@@ -1,15 +1,11 @@
 #include "gradflow/experiment/plan.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <numeric>
 
 #include <fmt/format.h>
 
-#include "gradflow/core/blas.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
-#include "sample.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -19,16 +15,9 @@ namespace {
 constexpr double operations_per_element = 1500;
 constexpr double operations_per_weight = 200;
 
-/// Rows of a product beyond which it gets no faster, bytes of signals a stack may keep, and points in one
-/// bundle.
+/// Rows of a product beyond which it gets no faster, and bytes of signals a stack may keep.
 constexpr int efficient_rows = 1024;
 constexpr double most_stacked_bytes = 1 << 30;
-constexpr int most_stacked = 64;
-
-int auto_stages(const sweep::Sweep& sweep, int ranks, int shallowest) {
-  if (sweep.size() >= std::uint64_t(ranks)) return 1;
-  return std::clamp(ranks / int(sweep.size()), 1, shallowest);
-}
 
 int auto_microbatches(const sweep::Sweep& sweep, const pipeline::Layout& layout) {
   const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
@@ -65,27 +54,10 @@ void note_cut_microbatches(const sweep::Sweep& sweep, Plan& plan) {
                   batch, most, plan.microbatches, tile_rows));
 }
 
-/// Operations per second of this core on a middle-sized product, from a tenth of a second.
-double product_rate() {
-  constexpr int n = 512;
-  constexpr int rows = 128;
-  const Matrix<float> a(rows, n);
-  const Matrix<float> b(n, n);
-  Matrix<float> c(rows, n);
-  const auto start = std::chrono::steady_clock::now();
-  const auto elapsed = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  int calls = 0;
-  for (; elapsed() < 0.1; ++calls) multiply_transposed(a, 0, rows, b, c);
-  return calls * 2.0 * rows * n * n / elapsed();
-}
-
 }  // namespace
 
 Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int threads_here) {
-  const int shallowest = network_of(shallowest_point(sweep)).depth();
-  const int stages = request.stages.value_or(auto_stages(sweep, ranks, shallowest));
+  const int stages = request.stages.value_or(1);
   pipeline::require_layout(ranks, stages);
   require_depth(sweep, stages);
 
@@ -152,19 +124,6 @@ std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, 
     bytes += 2 * 8 * out;  // unit-vector and bias sums
   }
   return std::uint64_t(bytes * points_in_flight);
-}
-
-double predicted_seconds(const sweep::Sweep& sweep, const Plan& plan) {
-  const std::vector<std::uint64_t> points = sample(sweep.size(), 1000);
-  double operations = 0;
-  for (const std::uint64_t k : points) {
-    const sweep::SweepPoint point = sweep.point(k);
-    const std::vector<double> costs = layer_costs({network_of(point)});
-    const double twice_as_slow = precision_of(point) == Precision::float64 ? 2 : 1;
-    operations += twice_as_slow * std::accumulate(costs.begin(), costs.end(), 0.0);
-  }
-  const double per_point = operations / double(points.size());
-  return per_point * double(sweep.size()) / (product_rate() * plan.threads * plan.layout.ranks);
 }
 
 }  // namespace gradflow::experiment

@@ -50,9 +50,7 @@ struct Stream {
     return drains() ? 1 : divided_up(2 * stages, microbatches);
   }
 
-  std::int64_t simulated_bundles(std::int64_t stages) const {
-    return std::min(bundles, 2 * filling(stages));
-  }
+  std::int64_t simulated_bundles(std::int64_t stages) const { return std::min(bundles, 2 * filling(stages)); }
 
   double actions(std::int64_t stages, std::int64_t of_bundles) const {
     return 2.0 * double(stages) * double(microbatches) * double(of_bundles);
@@ -99,8 +97,7 @@ StreamTime stream_time(const pipeline::ScheduleRow& schedule, std::int64_t micro
   const auto stages = std::int64_t(costs.size());
   StreamTime time;
   time.simulated = stream.actions(stages, bundles) <= double(most_actions);
-  time.seconds =
-      time.simulated ? stream.simulate(bundles, costs) : stream.estimate(costs, most_actions);
+  time.seconds = time.simulated ? stream.simulate(bundles, costs) : stream.estimate(costs, most_actions);
   const double busy = double(microbatches) * double(bundles) * busy_seconds(costs);
   if (time.seconds > 0) time.utilisation = std::min(1.0, busy / (double(stages) * time.seconds));
   return time;

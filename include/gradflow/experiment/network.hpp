@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "gradflow/nn/network.hpp"
@@ -15,6 +16,11 @@ enum class Precision { float32, float64 };
 nn::NetworkSpec network_of(const sweep::SweepPoint& point);
 
 Precision precision_of(const sweep::SweepPoint& point);
+
+/// Calls visit with one point for every combination of names and listed widths, the first value on the other
+/// axes.
+void for_each_combination_of_names(const sweep::Sweep& sweep,
+                                   const std::function<void(const sweep::SweepPoint&)>& visit);
 
 /// Refuses a sweep in which some combination of values describes no network. Looks at every combination of
 /// names, so it costs nothing for a million seeds.

@@ -33,8 +33,11 @@ struct Plan {
   std::vector<std::string> notes;  ///< what was decided otherwise than asked for
 };
 
-/// Auto takes independent points (one stage) while there are at least as many as ranks, and pipelines as long
-/// as the surplus of ranks allows otherwise, never deeper than the shallowest network.
+/// The most points that are stacked.
+inline constexpr int most_stacked = 64;
+
+/// The layout a request names; one stage if it leaves that open: see decision.hpp for the choice by
+/// forecasts. Microbatches and bundles left open follow from it: enough to keep a pipeline full.
 /// @param threads_here  threads a rank can really use
 /// @throws UserError for more stages than ranks or layers, an unknown schedule
 Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int threads_here);
@@ -56,8 +59,5 @@ pipeline::Partition cut(const nn::Bundle& bundle, int stages);
 /// statistics.
 std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, std::size_t bytes_of_real,
                               const std::vector<int>& observed_layers);
-
-/// Seconds for the whole sweep on `layout`, from the rate of products measured on this core for a moment.
-double predicted_seconds(const sweep::Sweep& sweep, const Plan& plan);
 
 }  // namespace gradflow::experiment

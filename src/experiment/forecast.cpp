@@ -1,0 +1,234 @@
+#include "gradflow/experiment/forecast.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "bundle_queue.hpp"
+#include "gradflow/core/errors.hpp"
+#include "gradflow/experiment/stream.hpp"
+#include "gradflow/nn/block.hpp"
+#include "sample.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+std::string preset_of(const sweep::Sweep& sweep) {
+  return std::get<std::string>(*sweep.fixed("statistics.preset"));
+}
+
+template <class Value>
+void add_new(std::vector<Value>& values, const Value& value) {
+  if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+}
+
+double row_bytes(Precision precision, int width) {
+  const bool wide = precision == Precision::float64;
+  return sizeof(std::int32_t) + (wide ? 8.0 * padded_width<double>(width) : 4.0 * padded_width<float>(width));
+}
+
+/// The values a point needs to be priced; bundles that agree in them cost the same.
+bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
+  const auto alike = [](const nn::NetworkSpec& x, const nn::NetworkSpec& y) {
+    return x.widths == y.widths && x.batch == y.batch && x.activation.name() == y.activation.name() &&
+           x.init.scheme->distribution == y.init.scheme->distribution;
+  };
+  return std::ranges::equal(a, b, alike);
+}
+
+double work_of(const nn::NetworkSpec& network) {
+  const nn::Widths& widths = network.widths;
+  return double(widths.depth()) * widths[widths.depth() / 2] * (network.batch + widths[0]);
+}
+
+/// Mean of what an activation adds over the points of a bundle, by rows.
+PassSeconds activation_of(const CostModel& model, const nn::Bundle& bundle, int rows) {
+  PassSeconds mean;
+  double all = 0;
+  for (const nn::NetworkSpec& network : bundle) {
+    const double share = padded_rows(network.batch);
+    const PassSeconds added = model.activation_per_element(network.activation.name(), rows);
+    mean.forward += share * added.forward;
+    mean.backward += share * added.backward;
+    all += share;
+  }
+  return {mean.forward / all, mean.backward / all};
+}
+
+/// Adds `weight` times one stage's price.
+void add(pipeline::StageCost& sum, const pipeline::StageCost& cost, double weight) {
+  sum.forward_seconds += weight * cost.forward_seconds;
+  sum.backward_seconds += weight * cost.backward_seconds;
+  sum.message_seconds += weight * cost.message_seconds;
+}
+
+}  // namespace
+
+/// The bundles of the sampled windows of the largest share.
+struct Forecaster::Share {
+  struct Group {
+    Precision precision;
+    std::deque<PointBundle> bundles;
+  };
+  std::vector<Group> windows;
+  double points = 0;   ///< of the whole share
+  double sampled = 0;  ///< of the windows
+};
+
+std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
+  CostKinds kind;
+  kind.preset = preset_of(sweep);
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    const nn::NetworkSpec network = network_of(point);
+    add_new(kind.activations, std::string(network.activation.name()));
+    add_new(kind.distributions, network.init.scheme->distribution);
+  });
+  std::vector<CostKinds> kinds;
+  for (const Precision precision : {Precision::float32, Precision::float64}) {
+    const sweep::Value* fixed = sweep.fixed("run.precision");
+    if (fixed && std::get<std::string>(*fixed) != name_of(precision)) continue;
+    kind.precision = precision;
+    kinds.push_back(kind);
+  }
+  return kinds;
+}
+
+Forecaster::Forecaster(const sweep::Sweep& sweep, const Costs& costs, const Link& link)
+    : sweep_(sweep), costs_(costs), link_(link), row_(sweep), preset_(preset_of(sweep)) {}
+
+const Forecaster::Point& Forecaster::point(std::uint64_t index) {
+  const auto found = points_.find(index);
+  if (found != points_.end()) return found->second;
+  const sweep::SweepPoint at = sweep_.point(index);
+  return points_.emplace(index, Point{network_of(at), precision_of(at)}).first->second;
+}
+
+Forecaster::Share Forecaster::sampled_share(const Plan& plan) {
+  const pipeline::Share blocks = pipeline::share_of(plan.layout, 0, std::int64_t(sweep_.size()));
+  const std::int64_t in_block = std::min(std::int64_t(window_points), blocks.block(0).size());
+  const std::int64_t blocks_of_window = window_points / in_block;
+  const std::int64_t windows = (blocks.blocks() + blocks_of_window - 1) / blocks_of_window;
+
+  Share share;
+  share.points =
+      double(blocks.blocks() - 1) * double(in_block) + double(blocks.block(blocks.blocks() - 1).size());
+  for (const std::uint64_t window : sample(std::uint64_t(windows), sampled_windows)) {
+    std::array<Share::Group, 2> groups{Share::Group{Precision::float32, {}},
+                                       Share::Group{Precision::float64, {}}};
+    const std::int64_t first = std::int64_t(window) * blocks_of_window;
+    for (std::int64_t i = first; i < std::min(first + blocks_of_window, blocks.blocks()); ++i) {
+      const pipeline::PointBlock block = blocks.block(i);
+      for (std::int64_t k = block.first; k < block.end; ++k) {
+        const Point& at = point(std::uint64_t(k));
+        stack(groups[at.precision == Precision::float64 ? 1 : 0].bundles, plan, std::uint64_t(k), at.network);
+      }
+      share.sampled += double(block.size());
+    }
+    for (Share::Group& group : groups) {
+      if (!group.bundles.empty()) share.windows.push_back(std::move(group));
+    }
+  }
+  return share;
+}
+
+Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precision, const Plan& plan) const {
+  const nn::NetworkSpec& network = bundle.front();
+  const int stages = plan.layout.stages;
+  const int rows = rows_of(nn::microbatch_rows(bundle, 0, microbatches_of(plan, bundle)));
+  const CostModel model(costs_, precision, preset_, plan.threads);
+  const PassSeconds activation = activation_of(model, bundle, rows);
+  const std::vector<int> observed = row_.layers(network.depth());
+  const pipeline::Partition partition = cut(bundle, stages);
+
+  Price price;
+  auto next_observed = observed.begin();
+  LayerWork known;
+  PassSeconds seconds;
+  double weights = 0;
+  for (int stage = 0; stage < stages; ++stage) {
+    pipeline::StageCost cost{0, 0, 0};
+    double stage_weights = 0;
+    const pipeline::BlockRange blocks = partition.blocks_of(stage);
+    for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
+      const bool is_observed = next_observed != observed.end() && *next_observed == layer;
+      if (is_observed) ++next_observed;
+      const LayerWork work{network.widths.fan_in(layer),
+                           network.widths.fan_out(layer),
+                           rows,
+                           network.batch,
+                           is_observed,
+                           layer == 1};
+      if (!(work == known)) {  // most layers are like the one before
+        known = work;
+        seconds = model.layer(work);
+        weights = model.weights(network.init.scheme->distribution, work.fan_in, work.fan_out);
+      }
+      const double elements = double(rows) * work.fan_out;
+      cost.forward_seconds += seconds.forward + elements * activation.forward;
+      cost.backward_seconds += seconds.backward + elements * activation.backward;
+      stage_weights += weights;
+    }
+    double bytes = 0;
+    if (stage + 1 < stages) {
+      for (const int width : nn::state_widths(network, blocks.end))
+        bytes += rows * row_bytes(precision, width);
+    }
+    cost.message_seconds = link_.latency_seconds + bytes / link_.bytes_per_second;
+    price.stages.push_back(cost);
+    price.weights.push_back(stage_weights);
+  }
+  return price;
+}
+
+Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
+  const Share share = sampled_share(plan);
+  const auto stages = std::size_t(plan.layout.stages);
+  std::vector<pipeline::StageCost> sum(stages, {0, 0, 0});
+  double microbatches = 0, bundles = 0;
+  Forecast forecast;
+  const nn::NetworkSpec* largest = nullptr;
+  std::size_t real = sizeof(float);
+
+  for (const Share::Group& window : share.windows) {
+    const nn::Bundle* priced = nullptr;
+    Price known;
+    for (const PointBundle& bundle : window.bundles) {
+      if (!priced || !cost_alike(*priced, bundle.networks)) {
+        known = price(bundle.networks, window.precision, plan);
+        priced = &bundle.networks;
+      }
+      const int pieces = microbatches_of(plan, bundle.networks);
+      for (std::size_t stage = 0; stage < stages; ++stage) {
+        add(sum[stage], known.stages[stage], pieces);
+        sum[stage].forward_seconds += known.weights[stage];
+      }
+      microbatches += pieces;
+      bundles += 1;
+      forecast.stacked = std::max(forecast.stacked, int(bundle.points.size()));
+      if (!largest || work_of(bundle.networks.front()) > work_of(*largest)) {
+        largest = &bundle.networks.front();
+        real = window.precision == Precision::float64 ? sizeof(double) : sizeof(float);
+      }
+    }
+  }
+  for (pipeline::StageCost& cost : sum) {
+    cost.forward_seconds /= microbatches;
+    cost.backward_seconds /= microbatches;
+    cost.message_seconds /= microbatches;
+  }
+
+  const std::int64_t per_bundle =
+      std::max(std::int64_t(1), std::int64_t(std::lround(microbatches / bundles)));
+  const double all_microbatches = microbatches * share.points / share.sampled;
+  const double all_bundles = std::max(1.0, std::round(all_microbatches / double(per_bundle)));
+  // Beyond what a count can hold the stream is as good as endless.
+  const double counted = std::min(all_bundles, 1e12);
+  const StreamTime time = stream_time(*plan.schedule, per_bundle, std::int64_t(counted), sum, most_actions);
+  forecast.seconds = time.seconds * all_bundles / counted;
+  forecast.utilisation = time.utilisation;
+  forecast.simulated = time.simulated && share.points == share.sampled;
+  forecast.bytes_per_rank = predicted_bytes(*largest, plan, real, row_.layers(largest->depth()));
+  return forecast;
+}
+
+}  // namespace gradflow::experiment
