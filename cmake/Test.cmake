@@ -12,7 +12,8 @@ include(GoogleTest)
 set(GRADFLOW_TEST_ENVIRONMENT
   OPENBLAS_NUM_THREADS=1 OPENBLAS_CORETYPE=${GRADFLOW_OPENBLAS_CORETYPE}
   OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-  OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1)
+  OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
+  XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache)
 
 function(gradflow_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBRARIES;RANKS" ${ARGN})

@@ -1,6 +1,7 @@
 """Every command of the program: what it prints for people, what it prints for programs, what --help teaches."""
 import html.parser
 import json
+import os
 import re
 import resource
 import unittest
@@ -29,7 +30,8 @@ ASTRONOMICAL = SWEEP.replace("depth = 12\n", "").replace("[0.8, 1.2, 1.6, 2.0]",
     "[0, 3]", "[0, 1000]") + "network.depth = { range = [100, 1100] }\n"
 
 OPTIONS = {
-    "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--set", "--json"],
+    "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--set", "--json",
+             "--latency", "--bandwidth", "--measure-again", "--explain"],
     "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--max-time",
             "--set", "--allow-mixed-numerics", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
@@ -113,6 +115,58 @@ class Commands(program.InFolder):
     def test_plan_for_programs(self):
         plan = json.loads(self.out("plan", "sweep.toml", "--ranks", "5", "--stages", "2", "--json"))
         self.assertEqual((plan["points"], plan["ranks"], plan["stages"], plan["groups"]), (12, 5, 2, 3))
+
+        for field in ("seconds", "utilisation", "bytes_per_rank", "file_bytes", "stacked", "latency_seconds"):
+            self.assertGreater(plan[field], 0, field)
+        self.assertLessEqual(plan["utilisation"], 1)
+
+    def test_plan_explains_its_choice(self):
+        plan = json.loads(self.out("plan", "sweep.toml", "--ranks", "4", "--explain", "--json"))
+        taken = plan["candidates"][plan["chosen"]]
+        self.assertEqual({key: plan[key] for key in ("stages", "microbatches")},
+                         {key: taken[key] for key in ("stages", "microbatches")})
+        self.assertGreater(len({candidate["stages"] for candidate in plan["candidates"]}), 1)
+        self.assertEqual(len(re.findall(r"(?m)^  \* +\d", self.out("plan", "sweep.toml", "--ranks", "4", "--explain"))), 1)
+
+    def test_many_small_points_are_independent(self):
+        plan = json.loads(self.out("plan", "sweep.toml", "--set", "seed={range=[0,1000]}", "--ranks", "2", "--threads", "1",
+                                   "--json"))
+        self.assertEqual((plan["groups"], plan["stages"]), (2, 1))
+
+    def test_plan_keeps_costs_for_the_next_time(self):
+        environment = os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache")}
+        cache = self.folder / "cache" / "gradflow" / "costs.json"
+        seconds = [json.loads(self.out("plan", "sweep.toml", "--json", env=environment))["seconds"] for _ in range(2)]
+        self.assertEqual(*seconds)
+        kept = cache.read_text()
+        cache.write_text("{ corrupt")
+        self.out("plan", "sweep.toml", env=environment)
+        self.assertEqual(json.loads(cache.read_text())["numerics"], json.loads(kept)["numerics"])
+        self.out("plan", "sweep.toml", "--measure-again", env=environment)
+        self.assertNotEqual(cache.read_text(), kept)
+
+    def test_a_cache_that_cannot_be_written_is_a_note(self):
+        (self.folder / "file").touch()
+        text = self.out("plan", "sweep.toml", env=os.environ | {"XDG_CACHE_HOME": str(self.folder / "file")})
+        self.assertRegex(text, r"note +measured costs are not kept")
+
+    def test_plan_of_a_very_long_pipeline(self):
+        start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        plan = json.loads(self.out("plan", "sweep.toml", "--set", "network.depth=16384", "--set", "data.batch=1536",
+                                   "--set", "seed=1", "--set", "init.sigma_w=1", "--ranks", "16384", "--stages", "16384",
+                                   "--microbatches", "48", "--json"))
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start, 10)
+        self.assertEqual((plan["stages"], plan["microbatches"], plan["simulated"]), (16384, 48, True))
+
+    def test_plan_refuses_impossible_networks_and_ranks(self):
+        for option, value in (("--latency", "-1us"), ("--latency", "2"), ("--latency", "2 minutes"), ("--bandwidth", "0GB/s"),
+                              ("--bandwidth", "10GB"), ("--ranks", "0")):
+            with self.subTest(option, value=value):
+                ended = program.run("plan", "sweep.toml", f"{option}={value}")
+                self.assertEqual(ended.returncode, program.MISTAKE)
+                self.assertIn(option, ended.stderr)
+                self.assertIn(value, ended.stderr)
+                self.assertEqual(ended.stdout, "")
 
     def test_plan_under_mpirun_is_for_its_ranks(self):
         plan = json.loads(self.out("plan", "sweep.toml", "--stages", "3", "--json", ranks=3))

@@ -1,0 +1,136 @@
+#include "gradflow/experiment/decision.hpp"
+
+#include <limits>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "experiment/made_up_costs.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+constexpr double unlimited = std::numeric_limits<double>::infinity();
+
+sweep::Sweep sweep_of(int points, int depth, int batch) {
+  return parsed(fmt::format(R"(
+    network = {{ activation = "tanh", depth = {}, width = 64 }}
+    data.batch = {}
+    [sweep]
+    seed = {{ range = [0, {}] }})",
+                            depth, batch, points));
+}
+
+Decision decision(const sweep::Sweep& sweep, int ranks, const Request& request = {},
+                  double most_bytes = unlimited, const Costs& costs = made_up_costs()) {
+  return decide(sweep, request,
+                {.ranks = ranks, .threads_here = 1, .most_bytes_per_rank = most_bytes, .link = {}}, costs);
+}
+
+TEST(Decision, TakesIndependentPointsWhenThereAreEnough) {
+  const Plan plan = decision(sweep_of(1000, 20, 32), 2).best().plan;
+
+  EXPECT_EQ(plan.layout.stages, 1);
+  EXPECT_EQ(plan.layout.groups(), 2);
+}
+
+TEST(Decision, PipelinesAPointThatIsAlone) {
+  const Candidate best = decision(sweep_of(1, 64, 512), 4).best();
+
+  EXPECT_EQ(best.plan.layout.stages, 4);
+  EXPECT_GT(best.plan.microbatches, 4);
+  EXPECT_GT(best.forecast.utilisation, 0.6);
+}
+
+TEST(Decision, PipelinesAPointThatDoesNotFit) {
+  const sweep::Sweep sweep = sweep_of(64, 64, 32);
+  const Decision unlimited_memory = decision(sweep, 4);
+  ASSERT_EQ(unlimited_memory.best().plan.layout.stages, 1);
+
+  const double less = double(unlimited_memory.best().forecast.bytes_per_rank) - 1;
+  const Decision limited = decision(sweep, 4, {}, less);
+
+  EXPECT_GT(limited.best().plan.layout.stages, 1);
+  EXPECT_LE(double(limited.best().forecast.bytes_per_rank), less);
+}
+
+TEST(Decision, NeverExceedsRanksOrTheShallowestNetwork) {
+  const sweep::Sweep sweep = sweep_of(1, 5, 64);
+
+  for (const Candidate& candidate : decision(sweep, 64).candidates) {
+    EXPECT_LE(candidate.plan.layout.stages, 5);
+  }
+}
+
+TEST(Decision, KeepsToWhatTheUserAskedFor) {
+  Request request;
+  request.stages = 2;
+  request.microbatches = 3;
+  request.bundle = 5;
+
+  const Decision found = decision(sweep_of(100, 20, 128), 4, request);
+
+  ASSERT_EQ(found.candidates.size(), 1u);
+  EXPECT_EQ(found.best().plan.layout.stages, 2);
+  EXPECT_EQ(found.best().plan.microbatches, 3);
+  EXPECT_EQ(found.best().plan.most_bundled, 5);
+}
+
+Candidate candidate(double seconds, std::uint64_t bytes) {
+  Candidate c;
+  c.forecast.seconds = seconds;
+  c.forecast.bytes_per_rank = bytes;
+  return c;
+}
+
+TEST(Best, IsTheFirstOfTheFastestThatFit) {
+  const std::vector<Candidate> choices{candidate(10, 400), candidate(8.2, 300), candidate(8, 200),
+                                       candidate(20, 100)};
+
+  EXPECT_EQ(best(choices, unlimited), 1u);  // within 5 % of the fastest, and before it
+  EXPECT_EQ(best(choices, 250), 2u);
+  EXPECT_EQ(best(choices, 150), 3u);
+  EXPECT_EQ(best(choices, 50), 3u);  // nothing fits: the smallest
+}
+
+// One layer forward and backward: 3 ns a row and weight, half of the backward pass missing in the first
+// layer.
+TEST(Forecast, IsTheSumOfAllLayersOnOneRank) {
+  const int points = 10, depth = 20, rows = 32;
+  const sweep::Sweep sweep = sweep_of(points, depth, rows);
+  const Costs costs = made_up_costs();
+
+  const Forecast forecast = decision(sweep, 1).best().forecast;
+
+  const double product = 1e-9 * rows * 64 * 64;
+  const double weights = 1e-12 * 64 * 64;
+  const double expected = points * (depth * (3 * product + weights) - product);
+  EXPECT_NEAR(forecast.seconds / expected, 1, 1e-9);  // statistics: 1e-15 s beside 1e-4 s
+  EXPECT_DOUBLE_EQ(forecast.utilisation, 1);
+  EXPECT_TRUE(forecast.simulated);
+}
+
+TEST(Forecast, GrowsWithTheSweepInAStraightLine) {
+  const double thousand = decision(sweep_of(1000, 20, 32), 1).best().forecast.seconds;
+  const Forecast million = decision(sweep_of(1'000'000, 20, 32), 1).best().forecast;
+
+  EXPECT_FALSE(million.simulated);
+  EXPECT_NEAR(million.seconds / (1000 * thousand), 1, 1e-6);
+}
+
+TEST(Forecast, FeelsTheNetwork) {
+  Request request;
+  request.stages = 4;
+  const sweep::Sweep sweep = sweep_of(8, 20, 32);
+  const Costs costs = made_up_costs();
+  Circumstances here{.ranks = 4, .threads_here = 1, .most_bytes_per_rank = unlimited, .link = {}};
+
+  const double fast = decide(sweep, request, here, costs).best().forecast.seconds;
+  here.link.latency_seconds = 1;
+  const double slow = decide(sweep, request, here, costs).best().forecast.seconds;
+
+  EXPECT_GT(slow - fast, 6 * 0.99);  // three hops there and three back at the least
+}
+
+}  // namespace
+}  // namespace gradflow::experiment
