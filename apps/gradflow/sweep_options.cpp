@@ -81,6 +81,7 @@ double seconds_of(const std::string& duration) {
 }
 
 std::string readable_seconds(double seconds) {
+  if (seconds < 0.1) return fmt::format("{:.2g} ms", 1e3 * seconds);
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
   if (seconds < 3600)
     return fmt::format("{:.0f} min {:.0f} s", std::floor(seconds / 60), std::fmod(seconds, 60));

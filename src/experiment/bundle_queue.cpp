@@ -6,9 +6,9 @@
 namespace gradflow::experiment {
 
 void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network) {
+  const int most = bundled_points(plan, network);
   const auto has_room = [&](const PointBundle& bundle) {
-    return may_share_bundle(bundle.networks.front(), network) &&
-           int(bundle.points.size()) < bundled_points(plan, network);
+    return int(bundle.points.size()) < most && may_share_bundle(bundle.networks.front(), network);
   };
   auto bundle = std::ranges::find_if(bundles, has_room);
   if (bundle == bundles.end()) bundle = bundles.insert(bundles.end(), PointBundle{});

@@ -217,6 +217,7 @@ Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
     cost.message_seconds /= microbatches;
   }
 
+  const double groups = plan.layout.groups();
   const std::int64_t per_bundle =
       std::max(std::int64_t(1), std::int64_t(std::lround(microbatches / bundles)));
   const double all_microbatches = microbatches * share.points / share.sampled;
@@ -225,7 +226,8 @@ Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
   const double counted = std::min(all_bundles, 1e12);
   const StreamTime time = stream_time(*plan.schedule, per_bundle, std::int64_t(counted), sum, most_actions);
   forecast.seconds = time.seconds * all_bundles / counted;
-  forecast.utilisation = time.utilisation;
+  // Groups with a smaller share wait for the largest at the end.
+  forecast.utilisation = time.utilisation * std::min(1.0, double(sweep_.size()) / (share.points * groups));
   forecast.simulated = time.simulated && share.points == share.sampled;
   forecast.bytes_per_rank = predicted_bytes(*largest, plan, real, row_.layers(largest->depth()));
   return forecast;
