@@ -45,7 +45,8 @@ Answer answer(const sweep::Sweep& sweep, const PlanArguments& arguments,
   experiment::make_plan(sweep, request, circumstances.ranks, circumstances.threads_here);  // refuses mistakes
   const experiment::Costs costs = experiment::costs_for(sweep, arguments.measure_again, notes);
   experiment::Decision decision = experiment::decide(sweep, request, circumstances, costs);
-  const store::FileSchema schema = experiment::file_schema(sweep, experiment::Row(sweep));
+  const experiment::Row row(sweep);  // the schema looks into it
+  const store::FileSchema schema = experiment::file_schema(sweep, row);
 
   Answer answer;
   answer.points = sweep.size();
