@@ -24,15 +24,6 @@ nn::NetworkSpec network(const Workload& work, int point) {
   return network;
 }
 
-/// What a sweep does with the results of a point, but for storing them.
-stats::PointTable tabulate(const stats::Selection& selection,
-                           const std::shared_ptr<const stats::Columns>& columns,
-                           const pipeline::PointResult& result) {
-  stats::PointTable table(columns, 0, int(result.layers.size()));
-  for (int i = 0; i < table.rows(); ++i) stats::fill(table, i, result.layers[std::size_t(i)], selection);
-  return table;
-}
-
 }  // namespace
 
 std::string Workload::name() const {
@@ -61,16 +52,12 @@ double Workload::executed_operations() const {
 }
 
 pipeline::Observation observation_of(const std::string& preset, int depth) {
-  pipeline::Observation observation;
-  observation.layers.resize(std::size_t(depth));
-  std::iota(observation.layers.begin(), observation.layers.end(), 1);
-  if (preset != "none") observation.needs = stats::needed(stats::of_preset(preset));
-  return observation;
+  std::vector<int> layers(static_cast<std::size_t>(depth));
+  std::iota(layers.begin(), layers.end(), 1);
+  return {std::move(layers), preset == "none" ? stats::Selection{} : stats::of_preset(preset)};
 }
 
 double run(const mpi::Communicator& group, const std::vector<nn::Bundle>& bundles, int microbatches) {
-  const stats::Selection selection = stats::of_preset("standard");
-  const auto columns = std::make_shared<const stats::Columns>(stats::columns_of(selection));
   std::size_t next = 0;
   pipeline::Assignment<float> assignment;
   assignment.next = [&]() -> std::optional<pipeline::Job> {
@@ -84,10 +71,7 @@ double run(const mpi::Communicator& group, const std::vector<nn::Bundle>& bundle
   };
   assignment.stop = [] { return false; };
   assignment.partition = experiment::cut;
-  assignment.done = [&](const pipeline::Job&, pipeline::BlockRange,
-                        std::vector<pipeline::PointResult> results) {
-    for (const pipeline::PointResult& result : results) tabulate(selection, columns, result);
-  };
+  assignment.done = [](const pipeline::Job&, pipeline::BlockRange, std::vector<pipeline::PointResult>) {};
   assignment.breathe = [] {};
   return seconds_of(
       [&] { pipeline::execute<float>(group, pipeline::schedule("streamed_1f1b"), assignment); });

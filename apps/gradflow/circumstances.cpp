@@ -1,7 +1,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -32,11 +31,6 @@ double quantity(const char* option, const std::string& text, const std::array<Un
       fmt::format("{}: read \"{}\"; expected a positive number with its unit: {}", option, text, examples));
 }
 
-/// Memory one rank of this host may use: 80 % of its share.
-double bytes_per_rank(int ranks_here) {
-  return 0.8 * double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE)) / ranks_here;
-}
-
 }  // namespace
 
 double latency_of(const std::string& text) {
@@ -55,10 +49,7 @@ double bandwidth_of(const std::string& text) {
 }
 
 experiment::Circumstances circumstances_of(const mpi::Communicator& world) {
-  return {.ranks = world.size(),
-          .threads_here = threads_per_rank(world),
-          .most_bytes_per_rank = bytes_per_rank(world.ranks_on_this_host()),
-          .link = {}};
+  return {.ranks = world.size(), .threads_here = threads_per_rank(world), .link = {}};
 }
 
 }  // namespace gradflow::apps

@@ -41,11 +41,14 @@ struct SweepOptions {
   std::string threads = "auto";
   std::string bundle = "auto";
   std::string schedule = "streamed_1f1b";
+  std::string memory = "auto";
 
   void add_to(CLI::App& command);
 
-  /// @throws UserError for a count that is neither a positive number nor auto
-  experiment::Request request() const;
+  /// The same on every rank, memory included. @collective
+  /// @throws UserError for a count that is neither a positive number nor auto, or an amount of memory that is
+  /// none
+  experiment::Request request(const mpi::Communicator& world) const;
 };
 
 /// Reads the sweep on rank 0 and shares its text, so that a file on one node is enough. @collective
@@ -66,6 +69,9 @@ double bandwidth_of(const std::string& text);
 
 /// "3h50m", "90m", "45s": seconds. @throws UserError
 double seconds_of(const std::string& duration);
+
+/// "8G", "500M", "1.5G": bytes. @throws UserError
+double bytes_of(const std::string& amount);
 
 /// "3 h 12 min", "4.2 s".
 std::string readable_seconds(double seconds);

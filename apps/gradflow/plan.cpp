@@ -7,6 +7,7 @@
 #include "gradflow/experiment/cost_cache.hpp"
 #include "gradflow/experiment/decision.hpp"
 #include "gradflow/experiment/file_schema.hpp"
+#include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/network.hpp"
 
 namespace gradflow::apps {
@@ -34,14 +35,14 @@ struct Answer {
   experiment::Forecast forecast;
   std::vector<Candidate> candidates;
   std::size_t chosen = 0;  ///< among the candidates
+  experiment::LargestUse largest;
   double file_bytes = 0;
   std::size_t statistics = 0;
 };
 
-Answer answer(const sweep::Sweep& sweep, const PlanArguments& arguments,
+Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, const PlanArguments& arguments,
               const experiment::Circumstances& circumstances) {
   std::vector<std::string> notes;
-  const experiment::Request request = arguments.sweep.request();
   experiment::make_plan(sweep, request, circumstances.ranks, circumstances.threads_here);  // refuses mistakes
   const experiment::Costs costs = experiment::costs_for(sweep, arguments.measure_again, notes);
   experiment::Decision decision = experiment::decide(sweep, request, circumstances, costs);
@@ -51,6 +52,8 @@ Answer answer(const sweep::Sweep& sweep, const PlanArguments& arguments,
   Answer answer;
   answer.points = sweep.size();
   answer.plan = decision.best().plan;
+  experiment::require_memory(sweep, answer.plan);
+  answer.largest = experiment::largest_use(sweep, answer.plan);
   answer.forecast = experiment::Forecaster(sweep, costs, circumstances.link).of(answer.plan, most_actions);
   answer.candidates = std::move(decision.candidates);
   answer.chosen = decision.chosen;
@@ -58,6 +61,15 @@ Answer answer(const sweep::Sweep& sweep, const PlanArguments& arguments,
   answer.statistics = schema.columns.size();
   answer.plan.notes.insert(answer.plan.notes.end(), notes.begin(), notes.end());
   return answer;
+}
+
+/// "signals kept every 577 and 24 layers, weights generated again"
+std::string decision(const pipeline::Checkpointing& checkpointing) {
+  return fmt::format("{}, weights {}",
+                     checkpointing.keeps_tapes() ? "signals of every layer kept"
+                                                 : fmt::format("signals kept every {} layers",
+                                                               fmt::join(checkpointing.spans, " and ")),
+                     checkpointing.keep_weights ? "kept" : "generated again");
 }
 
 std::string stages_of(const pipeline::Layout& layout) {
@@ -93,8 +105,9 @@ void print(const sweep::Sweep& sweep, const Answer& answer, bool explain) {
   fmt::print("  schedule      {}, {} microbatches per point, up to {} points stacked, {} threads per rank\n",
              plan.schedule->name, plan.microbatches, forecast.stacked, plan.threads);
   fmt::print("  statistics    {} variables per point\n", answer.statistics);
-  fmt::print("  memory        about {} per rank (largest point)\n",
-             readable_bytes(double(forecast.bytes_per_rank)));
+  fmt::print("  memory        about {} per rank of {} (point {}): {}\n",
+             readable_bytes(answer.largest.use.total()), readable_bytes(plan.memory.limit),
+             answer.largest.point, decision(answer.largest.use.checkpointing));
   fmt::print("  result file   about {}\n", readable_bytes(answer.file_bytes));
   fmt::print("  time          about {} on cores like this one, {:.0f} % of it at work\n",
              readable_seconds(forecast.seconds), 100 * forecast.utilisation);
@@ -119,6 +132,9 @@ void print_json(const sweep::Sweep& sweep, const Answer& answer, const experimen
   json["ranks"] = answer.plan.layout.ranks;
   json["threads"] = answer.plan.threads;
   json["schedule"] = answer.plan.schedule->name;
+  json["memory_limit"] = std::uint64_t(answer.plan.memory.limit);
+  json["signals_kept_every"] = answer.largest.use.checkpointing.spans;
+  json["weights_kept"] = answer.largest.use.checkpointing.keep_weights;
   json["file_bytes"] = answer.file_bytes;
   json["simulated"] = answer.forecast.simulated;
   json["latency_seconds"] = link.latency_seconds;
@@ -136,10 +152,11 @@ int plan(const mpi::Communicator& world, const PlanArguments& arguments) {
   const experiment::Link link{.latency_seconds = latency_of(arguments.latency),
                               .bytes_per_second = bandwidth_of(arguments.bandwidth)};
   experiment::Circumstances circumstances = circumstances_of(world);
+  const experiment::Request request = arguments.sweep.request(world);
   if (world.rank() != 0) return Exit::complete;
   circumstances.link = link;
   if (arguments.ranks > 0) circumstances.ranks = arguments.ranks;
-  const Answer result = answer(sweep, arguments, circumstances);
+  const Answer result = answer(sweep, request, arguments, circumstances);
   arguments.json ? print_json(sweep, result, link, arguments.explain)
                  : print(sweep, result, arguments.explain);
   return Exit::complete;

@@ -77,7 +77,7 @@ int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::ti
     throw UserError("--output: read \"\"; expected the name of a result file, such as results/sweep.h5");
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
   const experiment::Plan plan =
-      experiment::agree_on_plan(world, sweep, arguments.sweep.request(), circumstances_of(world));
+      experiment::agree_on_plan(world, sweep, arguments.sweep.request(world), circumstances_of(world));
 
   const int ranks_here = world.ranks_on_this_host();
   ProgressLine line;

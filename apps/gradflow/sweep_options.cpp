@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "commands.hpp"
+#include "gradflow/core/memory.hpp"
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/experiment/schema.hpp"
@@ -21,6 +22,27 @@ std::optional<int> count_or_auto(const std::string& option, const std::string& t
     throw UserError(fmt::format("{}: read \"{}\"; expected a number from 1 or auto", option, text));
   }
   return count;
+}
+
+/// The least of all ranks' numbers. @collective
+double least_of(const mpi::Communicator& world, double mine) {
+  double least = mine;
+  for (const std::string& text : world.gather(fmt::format("{}", mine)))
+    least = std::min(least, std::stod(text));
+  return world.broadcast(least);
+}
+
+/// What every rank may use, and what it uses before any point. @collective
+experiment::MemoryBudget memory_budget(const mpi::Communicator& world, const std::string& memory) {
+  constexpr double share = 0.8;
+  constexpr double ample = 2.0 * (1 << 30);  // nobody alone on a large host needs all of it for one network
+  const int ranks_here = world.ranks_on_this_host();
+  const bool is_auto = memory == "auto";
+  const double mine = is_auto ? share * double(usable_memory()) / ranks_here : bytes_of(memory);
+  const double limit = least_of(world, mine);
+  return {.limit = limit,
+          .ample = is_auto ? std::min(limit, ample) : limit,
+          .process = -least_of(world, -double(resident_memory()))};
 }
 
 }  // namespace
@@ -39,14 +61,20 @@ void SweepOptions::add_to(CLI::App& command) {
       ->type_name("B|auto");
   command.add_option("--schedule", schedule, "order of the passes: gradflow list schedules")
       ->type_name("NAME");
+  command
+      .add_option("--memory", memory,
+                  "what each rank may use: 8G, 500M, or auto: 80 % of its share of this host, but signals "
+                  "beyond 2G are computed twice instead of kept")
+      ->type_name("LIMIT|auto");
 }
 
-experiment::Request SweepOptions::request() const {
+experiment::Request SweepOptions::request(const mpi::Communicator& world) const {
   return {.stages = count_or_auto("--stages", stages),
           .microbatches = count_or_auto("--microbatches", microbatches),
           .threads = count_or_auto("--threads", threads),
           .bundle = count_or_auto("--bundle", bundle),
-          .schedule = schedule};
+          .schedule = schedule,
+          .memory = memory_budget(world, memory)};
 }
 
 sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& options) {
@@ -78,6 +106,18 @@ double seconds_of(const std::string& duration) {
     return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0;
   };
   return 3600 * part(1) + 60 * part(2) + part(3);
+}
+
+double bytes_of(const std::string& amount) {
+  static const std::regex form("(\\d+(?:\\.\\d+)?)([KMGT]?)");
+  std::smatch parts;
+  if (!std::regex_match(amount, parts, form)) {
+    throw UserError(
+        fmt::format("--memory: read \"{}\"; expected an amount such as 8G or 500M, or auto", amount));
+  }
+  const std::string units = "KMGT";
+  const std::size_t power = parts[2].length() == 0 ? 0 : units.find(parts[2].str()) + 1;
+  return std::stod(parts[1].str()) * std::pow(1024.0, double(power));
 }
 
 std::string readable_seconds(double seconds) {

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "gradflow/experiment/memory.hpp"
+
 namespace gradflow::experiment {
 
-void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network) {
-  const int most = bundled_points(plan, network);
+void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network,
+           Precision precision) {
+  const int most = bundled_points(plan, network, precision);
   const auto has_room = [&](const PointBundle& bundle) {
     return int(bundle.points.size()) < most && may_share_bundle(bundle.networks.front(), network);
   };
@@ -31,7 +34,7 @@ void BundleQueue::fill_window() {
   for (int i = 0; i < window_points; ++i) {
     const std::optional<sweep::SweepPoint> point = next_point();
     if (!point) return;
-    stack(window_, plan_, point->index(), network_of(*point));
+    stack(window_, plan_, point->index(), network_of(*point), precision_);
   }
 }
 

@@ -19,7 +19,8 @@ struct PointBundle {
 };
 
 /// Adds a point to the first bundle that shares its weights and has room, else begins a bundle.
-void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network);
+void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network,
+           Precision precision);
 
 /// Points of a share that are looked at together, so that bundles find their points.
 inline constexpr int window_points = 1024;

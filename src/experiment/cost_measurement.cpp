@@ -70,12 +70,12 @@ int layers_of(const Probe& probe) {
 
 /// Seconds of one layer of the probe.
 template <class Real>
-PassSeconds time_once(const Probe& probe, const stats::Needs& needs) {
+PassSeconds time_once(const Probe& probe, const stats::Selection& selection) {
   const int layers = layers_of<Real>(probe);
   const nn::Bundle bundle(std::size_t(probe.points), network_of(probe, layers));
-  pipeline::Observation observation{{}, needs};
-  observation.layers.resize(probe.observed ? std::size_t(layers) : 0);
-  std::iota(observation.layers.begin(), observation.layers.end(), 2);
+  std::vector<int> observed(probe.observed ? std::size_t(layers) : 0);
+  std::iota(observed.begin(), observed.end(), 2);
+  const pipeline::Observation observation(std::move(observed), selection);
 
   pipeline::Stage<Real> stage(bundle, {1, layers + 1}, 1, observation, [] {});
   const Stack stack = stage.rows(0);
@@ -91,11 +91,11 @@ PassSeconds time_once(const Probe& probe, const stats::Needs& needs) {
   return {seconds.forward / layers, seconds.backward / layers};
 }
 
-PassSeconds time_layer(Precision precision, const Probe& probe, const stats::Needs& needs = {}) {
+PassSeconds time_layer(Precision precision, const Probe& probe, const stats::Selection& selection = {}) {
   PassSeconds least{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   for (int i = 0; i < repetitions; ++i) {
-    const PassSeconds seconds =
-        precision == Precision::float64 ? time_once<double>(probe, needs) : time_once<float>(probe, needs);
+    const PassSeconds seconds = precision == Precision::float64 ? time_once<double>(probe, selection)
+                                                                : time_once<float>(probe, selection);
     least.forward = std::min(least.forward, seconds.forward);
     least.backward = std::min(least.backward, seconds.backward);
   }
@@ -127,7 +127,7 @@ void measure_products(Costs& costs, Precision precision) {
 }
 
 /// Two batches of one shape whose gradient norms come from Gram matrices: what the longer one takes longer.
-void measure_gram(Costs& costs, Precision precision, const stats::Needs& needs) {
+void measure_gram(Costs& costs, Precision precision, const stats::Selection& selection) {
   constexpr double width = 512;
   constexpr int rows = 128;
   const Probe of_tiles = probe_at(rows, width, true);
@@ -135,14 +135,14 @@ void measure_gram(Costs& costs, Precision precision, const stats::Needs& needs) 
   whole.points = 1;
   whole.batch = rows;
   const double longer =
-      time_layer(precision, whole, needs).backward - time_layer(precision, of_tiles, needs).backward;
+      time_layer(precision, whole, selection).backward - time_layer(precision, of_tiles, selection).backward;
   const double seconds = longer / (rows * double(rows - tile_rows) * 2 * width);
   costs.set(fmt::format("{} gram", name_of(precision)), {std::max(seconds, least_seconds * 1e-6)});
 }
 
 /// The longest measured batch forms its gradient; stacked tiles of 32 samples, which take Gram matrices
 /// instead, show what the rest of the pass takes.
-void measure_formed(Costs& costs, Precision precision, const stats::Needs& needs) {
+void measure_formed(Costs& costs, Precision precision, const stats::Selection& selection) {
   const double gram = costs.at(fmt::format("{} gram", name_of(precision)))[0];
   const double rows = cost_rows.back();
   const double width = cost_widths.back();
@@ -151,24 +151,24 @@ void measure_formed(Costs& costs, Precision precision, const stats::Needs& needs
   whole.points = 1;
   whole.batch = int(rows);
   const double by_gram = gram * rows * tile_rows * 2 * width;
-  const double formed = time_layer(precision, whole, needs).backward -
-                        time_layer(precision, of_tiles, needs).backward + by_gram;
+  const double formed = time_layer(precision, whole, selection).backward -
+                        time_layer(precision, of_tiles, selection).backward + by_gram;
   costs.set(fmt::format("{} formed", name_of(precision)),
             {std::max(formed, least_seconds) / (rows * width * width)});
 }
 
 void measure_weight_gradients(Costs& costs, Precision precision) {
-  const stats::Needs needs = stats::needed(stats::of_preset("lean"));
-  measure_gram(costs, precision, needs);
-  measure_formed(costs, precision, needs);
+  const stats::Selection selection = stats::of_preset("lean");
+  measure_gram(costs, precision, selection);
+  measure_formed(costs, precision, selection);
 }
 
 void measure_statistics(Costs& costs, Precision precision, const std::string& preset) {
-  const stats::Needs needs = stats::needed(stats::of_preset(preset));
+  const stats::Selection selection = stats::of_preset(preset);
   const CostModel known(costs, precision, "", 1);
   fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), preset),
               [&](double rows, double width) {
-                const PassSeconds seen = time_layer(precision, probe_at(rows, width, true), needs);
+                const PassSeconds seen = time_layer(precision, probe_at(rows, width, true), selection);
                 const LayerWork blind{int(width), int(width), int(rows), tile_rows, false, false};
                 const PassSeconds unseen = known.layer(blind);
                 return PassSeconds{seen.forward - unseen.forward,

@@ -34,7 +34,7 @@ Decision decide(const sweep::Sweep& sweep, const Request& request, const Circums
   Decision decision;
   decision.candidates =
       candidates(sweep, request, circumstances.ranks, circumstances.threads_here, forecaster);
-  decision.chosen = best(decision.candidates, circumstances.most_bytes_per_rank);
+  decision.chosen = best(decision.candidates, request.memory.limit);
   return decision;
 }
 

@@ -6,6 +6,7 @@
 
 #include "bundle_queue.hpp"
 #include "gradflow/core/errors.hpp"
+#include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/stream.hpp"
 #include "gradflow/nn/block.hpp"
 #include "sample.hpp"
@@ -34,11 +35,6 @@ bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
            x.init.scheme->distribution == y.init.scheme->distribution;
   };
   return std::ranges::equal(a, b, alike);
-}
-
-double work_of(const nn::NetworkSpec& network) {
-  const nn::Widths& widths = network.widths;
-  return double(widths.depth()) * widths[widths.depth() / 2] * (network.batch + widths[0]);
 }
 
 /// Mean of what an activation adds over the points of a bundle, by rows.
@@ -120,7 +116,8 @@ Forecaster::Share Forecaster::sampled_share(const Plan& plan) {
       const pipeline::PointBlock block = blocks.block(i);
       for (std::int64_t k = block.first; k < block.end; ++k) {
         const Point& at = point(std::uint64_t(k));
-        stack(groups[at.precision == Precision::float64 ? 1 : 0].bundles, plan, std::uint64_t(k), at.network);
+        stack(groups[at.precision == Precision::float64 ? 1 : 0].bundles, plan, std::uint64_t(k), at.network,
+              at.precision);
       }
       share.sampled += double(block.size());
     }
@@ -139,6 +136,10 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const PassSeconds activation = activation_of(model, bundle, rows);
   const std::vector<int> observed = row_.layers(network.depth());
   const pipeline::Partition partition = cut(bundle, stages);
+  const pipeline::Checkpointing checkpointing =
+      memory_of(network, int(bundle.size()), precision, plan, stages, 0).checkpointing;
+  const double forward_again = double(checkpointing.spans.size());
+  const double generations = checkpointing.keep_weights ? 1 : 2 + forward_again;
 
   Price price;
   auto next_observed = observed.begin();
@@ -146,7 +147,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   PassSeconds seconds;
   double weights = 0;
   for (int stage = 0; stage < stages; ++stage) {
-    pipeline::StageCost cost{0, 0, 0};
+    pipeline::StageCost cost{0, 0, 0, 0};
     double stage_weights = 0;
     const pipeline::BlockRange blocks = partition.blocks_of(stage);
     for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
@@ -166,8 +167,9 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       const double elements = double(rows) * work.fan_out;
       cost.forward_seconds += seconds.forward + elements * activation.forward;
       cost.backward_seconds += seconds.backward + elements * activation.backward;
-      stage_weights += weights;
+      stage_weights += generations * weights;
     }
+    cost.backward_seconds += forward_again * cost.forward_seconds;
     double bytes = 0;
     if (stage + 1 < stages) {
       for (const int width : nn::state_widths(network, blocks.end))
@@ -183,11 +185,9 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
 Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
   const Share share = sampled_share(plan);
   const auto stages = std::size_t(plan.layout.stages);
-  std::vector<pipeline::StageCost> sum(stages, {0, 0, 0});
+  std::vector<pipeline::StageCost> sum(stages, {0, 0, 0, 0});
   double microbatches = 0, bundles = 0;
   Forecast forecast;
-  const nn::NetworkSpec* largest = nullptr;
-  std::size_t real = sizeof(float);
 
   for (const Share::Group& window : share.windows) {
     const nn::Bundle* priced = nullptr;
@@ -205,10 +205,6 @@ Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
       microbatches += pieces;
       bundles += 1;
       forecast.stacked = std::max(forecast.stacked, int(bundle.points.size()));
-      if (!largest || work_of(bundle.networks.front()) > work_of(*largest)) {
-        largest = &bundle.networks.front();
-        real = window.precision == Precision::float64 ? sizeof(double) : sizeof(float);
-      }
     }
   }
   for (pipeline::StageCost& cost : sum) {
@@ -229,7 +225,7 @@ Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
   // Groups with a smaller share wait for the largest at the end.
   forecast.utilisation = time.utilisation * std::min(1.0, double(sweep_.size()) / (share.points * groups));
   forecast.simulated = time.simulated && share.points == share.sampled;
-  forecast.bytes_per_rank = predicted_bytes(*largest, plan, real, row_.layers(largest->depth()));
+  forecast.bytes_per_rank = std::uint64_t(largest_use(sweep_, plan).use.total());
   return forecast;
 }
 

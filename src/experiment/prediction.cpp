@@ -63,6 +63,9 @@ theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   const nn::Widths& widths = network.widths;
   theory::DenseNetwork dense{
       .activation = network.activation, .sigma_w = {}, .sigma_b = {}, .widths = {widths[0]}};
+  dense.sigma_w.reserve(std::size_t(widths.depth()));
+  dense.sigma_b.reserve(std::size_t(widths.depth()));
+  dense.widths.reserve(std::size_t(widths.depth()) + 1);
   for (int layer = 1; layer <= widths.depth(); ++layer) {
     dense.sigma_w.push_back(network.init.effective_sigma_w(widths.fan_in(layer), widths.fan_out(layer)));
     dense.sigma_b.push_back(network.init.effective_sigma_b(widths.fan_in(layer)));
@@ -111,6 +114,12 @@ Prediction predict(const nn::NetworkSpec& network) {
   return prediction;
 }
 
+std::size_t Predictions::layers_kept() const {
+  std::size_t layers = 0;
+  for (const auto& entry : latest_) layers += std::size_t(entry.first.depth());
+  return layers;
+}
+
 const Prediction& Predictions::of(const nn::NetworkSpec& network) {
   const auto known =
       std::ranges::find_if(latest_, [&](const auto& entry) { return predicted_alike(entry.first, network); });
@@ -118,7 +127,7 @@ const Prediction& Predictions::of(const nn::NetworkSpec& network) {
     latest_.splice(latest_.begin(), latest_, known);
   } else {
     latest_.emplace_front(network, predict(network));
-    if (latest_.size() > kept) latest_.pop_back();
+    while (latest_.size() > 1 && (latest_.size() > kept || layers_kept() > most_layers)) latest_.pop_back();
   }
   return latest_.front().second;
 }

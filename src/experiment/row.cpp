@@ -1,6 +1,6 @@
 #include "gradflow/experiment/row.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace gradflow::experiment {
 namespace {
@@ -60,15 +60,24 @@ void Row::fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& n
   }
 }
 
-stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::BlockRange blocks,
-                             const pipeline::PointResult& result, const Prediction& prediction,
-                             double wall_seconds) const {
+double Row::bytes_per_layer() const {
+  double values = 0;
+  for (const stats::Column& column : *columns_) values += column.per_layer ? column.extent : 0;
+  return values * sizeof(double);
+}
+
+pipeline::Observation Row::observation(int depth) const {
+  pipeline::Observation observation;
+  observation.layers = layers(depth);
+  observation.selection = selection_;
+  observation.columns = columns_;
+  return observation;
+}
+
+stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResult result,
+                             const Prediction& prediction, double wall_seconds) const {
   const std::vector<int> stored = layers(network.depth());
-  const auto first = std::ranges::lower_bound(stored, blocks.first + 1) - stored.begin();
-  stats::PointTable table(columns_, int(first), int(result.layers.size()));
-  for (int i = 0; i < table.rows(); ++i) {
-    stats::fill(table, table.first_row() + i, result.layers[std::size_t(i)], selection_);
-  }
+  stats::PointTable table = std::move(result.rows);
   fill_initialisation(table, network, stored);
   fill(table, first_of_theory_, stored, prediction);
   table.values(first_of_run_facts_)[0] = wall_seconds;

@@ -17,6 +17,7 @@
 #include "gradflow/core/hash.hpp"
 #include "gradflow/experiment/file_schema.hpp"
 #include "gradflow/experiment/identity.hpp"
+#include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/pipeline/executor.hpp"
 #include "gradflow/pipeline/trace.hpp"
@@ -143,38 +144,42 @@ class GroupRun {
   void measure(Precision precision) {
     BundleQueue queue(sweep_, plan_, share_, store_.unfinished(), precision);
     pipeline::Assignment<Real> assignment;
-    assignment.next = [&] { return next_job(queue); };
+    assignment.next = [&] { return next_job(queue, precision); };
     assignment.stop = stop_;
     assignment.partition = cut;
-    assignment.done = [&](const pipeline::Job& job, pipeline::BlockRange blocks,
-                          std::vector<pipeline::PointResult> results) { keep(job, blocks, results); };
+    assignment.done = [&](const pipeline::Job& job, pipeline::BlockRange,
+                          std::vector<pipeline::PointResult> results) { keep(job, std::move(results)); };
     assignment.breathe = breathe_;
     assignment.trace = trace_;
     pipeline::execute<Real>(group_, *plan_.schedule, assignment);
   }
 
  private:
-  std::optional<pipeline::Job> next_job(BundleQueue& queue) {
+  std::optional<pipeline::Job> next_job(BundleQueue& queue, Precision precision) {
     std::optional<PointBundle> next = queue.next();
     if (!next) return {};
     pipeline::Job job;
     job.bundle = std::move(next->networks);
     job.points = std::move(next->points);
     job.microbatches = microbatches_of(plan_, job.bundle);
-    job.observation = {row_.layers(job.bundle.front().depth()), row_.needs()};
+    job.observation = row_.observation(job.bundle.front().depth());
+    const auto largest = std::ranges::max_element(job.bundle, {}, &nn::NetworkSpec::batch);
+    job.checkpointing =
+        memory_of(*largest, int(job.bundle.size()), precision, plan_, group_.size(), group_.rank())
+            .checkpointing;
     return job;
   }
 
-  void keep(const pipeline::Job& job, pipeline::BlockRange blocks,
-            const std::vector<pipeline::PointResult>& results) {
+  void keep(const pipeline::Job& job, std::vector<pipeline::PointResult> results) {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - last_done_).count() / double(results.size());
     last_done_ = now;
     for (std::size_t i = 0; i < results.size(); ++i) {
       const nn::NetworkSpec& network = job.bundle[i];
       const pipeline::Traced traced(trace_, pipeline::Activity::commit);
-      store_.add(job.points[i], row_.table(network, blocks, results[i], predictions_.of(network), seconds),
-                 results[i].failure);
+      const Failure failure = results[i].failure;
+      store_.add(job.points[i], row_.table(network, std::move(results[i]), predictions_.of(network), seconds),
+                 failure);
     }
   }
 
@@ -218,6 +223,7 @@ Outcome outcome_of(const mpi::Communicator& world, const RunOptions& options,
 Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
             const RunOptions& options) {
   require_countable(sweep);
+  require_memory(sweep, plan);
   require_equal_numerics(world, options.allow_mixed_numerics);
   const Row row(sweep);
   const store::FileSchema schema = file_schema(sweep, row);

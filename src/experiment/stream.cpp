@@ -58,7 +58,7 @@ struct Stream {
 
   double simulate(std::int64_t of_bundles, std::span<const StageCost> costs) const {
     const auto lists = pipeline::actions(schedule, {int(costs.size()), microbatches, of_bundles});
-    return pipeline::simulate(lists, costs).makespan_seconds;
+    return pipeline::simulate(lists, costs, pipeline::Events::drop).makespan_seconds;
   }
 
   /// Two fillings, continued in a straight line.

@@ -163,7 +163,7 @@ class Executor {
                                            : WeightPasses::deferred;  // alone, the cache is worth more
     return Stage<Real>(
         next.job.bundle, next.blocks, next.job.microbatches, next.job.observation, [this] { breathe(); },
-        weight_passes);
+        next.job.checkpointing, weight_passes);
   }
 
   ActiveJob<Real>& job_of(std::int64_t microbatch) {

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "gradflow/core/parallel.hpp"
-#include "layer_observer.hpp"
+#include "layer_measurement.hpp"
 
 namespace gradflow::pipeline {
 namespace {
@@ -21,7 +22,7 @@ stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int ba
 
 /// Runs one pass of one layer; a promise broken in it is told with the layer.
 template <class Pass>
-auto in_layer(std::size_t layer, Pass pass) {
+auto in_layer(int layer, Pass pass) {
   try {
     return pass();
   } catch (const BrokenPromise& broken) {
@@ -29,73 +30,173 @@ auto in_layer(std::size_t layer, Pass pass) {
   }
 }
 
+template <class Real>
+State<Real> copy_of(const State<Real>& state) {
+  State<Real> copy;
+  for (const Signal<Real>& signal : state) copy.push_back(signal.copy());
+  return copy;
+}
+
+/// An empty table for each point: the observed layers among the stage's blocks.
+std::vector<stats::PointTable> empty_tables(const Observation& observation, BlockRange blocks,
+                                            std::size_t points) {
+  const auto begin = observation.layers.begin();
+  const auto first = std::lower_bound(begin, observation.layers.end(), blocks.first + 1);
+  const auto end = std::lower_bound(first, observation.layers.end(), blocks.end + 1);
+  return {points, stats::PointTable(observation.columns, int(first - begin), int(end - first))};
+}
+
 }  // namespace
+
+Observation::Observation(std::vector<int> observed, stats::Selection chosen)
+    : layers(std::move(observed)),
+      selection(std::move(chosen)),
+      columns(std::make_shared<const stats::Columns>(stats::columns_of(selection))) {}
 
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
-                   const Observation& observation, Breather breathe, WeightPasses weight_passes)
+                   const Observation& observation, Breather breathe, Checkpointing checkpointing,
+                   WeightPasses weight_passes)
     : bundle_(bundle),
-      first_layer_(std::size_t(blocks.first) + 1),
+      first_layer_(blocks.first + 1),
       microbatches_(microbatches),
+      observation_(observation),
+      needs_(stats::needed(observation.selection)),
       breathe_(std::move(breathe)),
-      weight_passes_(weight_passes),
+      checkpointing_(std::move(checkpointing)),
+      weight_passes_(checkpointing_.keeps_tapes() ? weight_passes : WeightPasses::at_once),
       failures_(bundle.size()),
       layers_(std::size_t(blocks.size())),
+      tables_(empty_tables(observation, blocks, bundle.size())),
       tapes_(std::size_t(microbatches)),
+      signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
-  for (int block = blocks.first; block < blocks.end; ++block) {
-    Layer& layer = layers_[std::size_t(block - blocks.first)];
-    layer.block = nn::make_block<Real>(bundle_, block + 1);
-    layer.observed = std::ranges::binary_search(observation.layers, block + 1);
-    if (layer.observed) {
-      layer.records.resize(bundle_.size());
-      layer.observer = std::make_unique<LayerObserver<Real>>(observation.needs, layer.records);
-      layer.gradient = layer.block->weight_gradient();
-    } else {
-      layer.observer = std::make_unique<Blind<Real>>();
-      layer.gradient = std::make_unique<NoWeightGradient<Real>>();
-    }
+  if (!checkpointing_.keep_weights) return;
+  for (int i = 0; i < blocks.size(); ++i) {
+    block(i);
     breathe_();
   }
 }
 
 template <class Real>
+Stage<Real>::Stage(Stage&&) noexcept = default;
+template <class Real>
+Stage<Real>::~Stage() = default;
+
+/// The block, its weights generated if they are not there.
+template <class Real>
+const nn::Block<Real>& Stage<Real>::block(int i) {
+  std::unique_ptr<nn::Block<Real>>& block = layers_[std::size_t(i)].block;
+  if (!block) block = nn::make_block<Real>(bundle_, first_layer_ + i);
+  return *block;
+}
+
+/// What is known of an observed layer so far; null for the others.
+template <class Real>
+LayerMeasurement<Real>* Stage<Real>::measurement(int i) {
+  std::unique_ptr<LayerMeasurement<Real>>& measurement = layers_[std::size_t(i)].measurement;
+  if (!measurement && std::ranges::binary_search(observation_.layers, first_layer_ + i)) {
+    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, bundle_.size(), block(i));
+  }
+  return measurement.get();
+}
+
+template <class Real>
+int Stage<Real>::row_of(int i) const {
+  return int(std::ranges::lower_bound(observation_.layers, first_layer_ + i) - observation_.layers.begin());
+}
+
+/// After a pass through block i that needs its weights no more.
+template <class Real>
+void Stage<Real>::leave(int i) {
+  if (!checkpointing_.keep_weights) layers_[std::size_t(i)].block.reset();
+  breathe_();
+}
+
+template <class Real>
 State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
+  const Piece all{0, int(layers_.size())};
+  if (!checkpointing_.keeps_tapes()) {
+    return run_keeping_signals(all, microbatch, std::move(x), checkpointing_.spans.front(),
+                               signals_[std::size_t(microbatch)]);
+  }
+  return run_taping(all, microbatch, std::move(x), tapes_[std::size_t(microbatch)]);
+}
+
+/// Forward with everything the backward pass needs; here a layer is observed.
+template <class Real>
+State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes) {
   const Stack stack = rows(microbatch);
-  std::vector<nn::Tape<Real>>& tapes = tapes_[std::size_t(microbatch)];
-  tapes.resize(layers_.size());
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& layer = layers_[i];
-    layer.observer->begin_pass(stack);
+  Blind<Real> nobody;
+  tapes.resize(std::size_t(piece.end - piece.first));
+  for (int i = piece.first; i < piece.end; ++i) {
+    LayerMeasurement<Real>* measured = measurement(i);
+    nn::Observer<Real>& observer = measured ? static_cast<nn::Observer<Real>&>(measured->observer) : nobody;
+    observer.begin_pass(stack);
     x = in_layer(first_layer_ + i, [&] {
-      return layer.block->forward(std::move(x), stack, tapes[i], *layer.observer, failures_);
+      return block(i).forward(std::move(x), stack, tapes[std::size_t(i - piece.first)], observer, failures_);
     });
-    layer.observer->end_pass();
-    breathe_();
+    observer.end_pass();
+    if (measured && microbatch == microbatches_ - 1) {
+      for (stats::LayerRecord& record : measured->records) record.seal_forward();
+    }
+    // A piece that is taped for its backward pass, which follows at once, keeps its weights until then.
+    checkpointing_.keeps_tapes() ? leave(i) : breathe_();
+  }
+  return x;
+}
+
+/// Forward without tapes or observers, but for copies of the signals the pieces of `span` blocks begin with.
+template <class Real>
+State<Real> Stage<Real>::run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span,
+                                             Signals& signals) {
+  const Stack stack = rows(microbatch);
+  Blind<Real> nobody;
+  for (int i = piece.first; i < piece.end; ++i) {
+    if ((i - piece.first) % span == 0) signals.push_back(copy_of(x));
+    nn::Tape<Real> tape;
+    x = in_layer(first_layer_ + i,
+                 [&] { return block(i).forward(std::move(x), stack, tape, nobody, failures_); });
+    leave(i);
   }
   return x;
 }
 
 template <class Real>
 State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entry) {
+  const Piece all{0, int(layers_.size())};
+  if (!checkpointing_.keeps_tapes()) {
+    return back_from_signals(all, microbatch, std::move(dy), entry, 0,
+                             std::exchange(signals_[std::size_t(microbatch)], {}));
+  }
+  return back_through(all, microbatch, std::move(dy), entry,
+                      std::exchange(tapes_[std::size_t(microbatch)], {}));
+}
+
+template <class Real>
+State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
+                                      Tapes tapes) {
   const Stack stack = rows(microbatch);
-  std::vector<nn::Tape<Real>> tapes = std::move(tapes_[std::size_t(microbatch)]);
+  Blind<Real> nobody;
+  NoWeightGradient<Real> nothing;
   std::vector<Factors>& deferred = deferred_[std::size_t(microbatch)];
   if (weight_passes_ == WeightPasses::deferred) deferred.resize(layers_.size());
-  for (std::size_t i = layers_.size(); i-- > 0;) {
-    Layer& layer = layers_[i];
-    layer.observer->begin_pass(stack);
-    const bool put_off = layer.observed && !deferred.empty();
-    nn::WeightGradient<Real>& gradient = put_off ? deferred[i] : *layer.gradient;
+  for (int i = piece.end; i-- > piece.first;) {
+    LayerMeasurement<Real>* measured = measurement(i);
+    nn::Observer<Real>& observer = measured ? static_cast<nn::Observer<Real>&>(measured->observer) : nobody;
+    const bool put_off = measured && !deferred.empty();
+    nn::WeightGradient<Real>& gradient = put_off    ? deferred[std::size_t(i)]
+                                         : measured ? *measured->gradient
+                                                    : static_cast<nn::WeightGradient<Real>&>(nothing);
+    observer.begin_pass(stack);
     dy = in_layer(first_layer_ + i, [&] {
-      return layer.block->backward(std::move(dy), entry, stack, tapes[i], *layer.observer, gradient,
-                                   failures_);
+      return block(i).backward(std::move(dy), std::exchange(entry, nn::Entry::output), stack,
+                               tapes[std::size_t(i - piece.first)], observer, gradient, failures_);
     });
-    layer.observer->end_pass();
-    entry = nn::Entry::output;
-    if (!put_off) weight_gradient_is_added(layer, microbatch);
-    if (microbatch == microbatches_ - 1) layer.block.reset();  // nobody needs the weights any more
-    breathe_();
+    observer.end_pass();
+    if (measured && !put_off) weight_gradient_is_added(i, microbatch);
+    if (microbatch == microbatches_ - 1) layers_[std::size_t(i)].block.reset();
+    leave(i);
   }
   return dy;
 }
@@ -104,12 +205,13 @@ template <class Real>
 void Stage<Real>::add_weight_gradients(int microbatch) {
   const Stack stack = rows(microbatch);
   std::vector<Factors> deferred = std::move(deferred_[std::size_t(microbatch)]);
-  for (std::size_t i = deferred.size(); i-- > 0;) {
-    Layer& layer = layers_[i];
-    if (!layer.observed) continue;
+  for (int i = int(deferred.size()); i-- > 0;) {
+    LayerMeasurement<Real>* measured = layers_[std::size_t(i)].measurement.get();
+    if (!measured) continue;
+    Factors& factors = deferred[std::size_t(i)];
     in_layer(first_layer_ + i,
-             [&] { layer.gradient->add(std::move(deferred[i].x), std::move(deferred[i].dz), stack); });
-    weight_gradient_is_added(layer, microbatch);
+             [&] { measured->gradient->add(std::move(factors.x), std::move(factors.dz), stack); });
+    weight_gradient_is_added(i, microbatch);
     breathe_();
   }
 }
@@ -121,22 +223,47 @@ void Stage<Real>::Factors::add(Signal<Real> input, Signal<Real> preact_gradient,
 }
 
 template <class Real>
-void Stage<Real>::weight_gradient_is_added(Layer& layer, int microbatch) {
-  if (layer.observed && microbatch == microbatches_ - 1) waiting_.push_back(&layer);
+void Stage<Real>::weight_gradient_is_added(int i, int microbatch) {
+  if (microbatch == microbatches_ - 1) waiting_.push_back(i);
   finish_weight_gradients(2 * std::size_t(concurrency()));
 }
 
-/// Takes the norms of whole weight gradients, several layers in parallel, and frees them.
+/// Backward through pieces of the level's span, each computed again from the signal before it.
+template <class Real>
+State<Real> Stage<Real>::back_from_signals(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
+                                           std::size_t level, Signals signals) {
+  const int span = checkpointing_.spans[level];
+  for (; !signals.empty(); signals.pop_back()) {
+    const int first = piece.first + (int(signals.size()) - 1) * span;
+    const Piece part{first, std::min(first + span, piece.end)};
+    State<Real> x = std::move(signals.back());
+    if (level + 1 == checkpointing_.spans.size()) {
+      Tapes tapes;
+      run_taping(part, microbatch, std::move(x), tapes);
+      dy = back_through(part, microbatch, std::move(dy), entry, std::move(tapes));
+    } else {
+      Signals inner;
+      run_keeping_signals(part, microbatch, std::move(x), checkpointing_.spans[level + 1], inner);
+      dy = back_from_signals(part, microbatch, std::move(dy), entry, level + 1, std::move(inner));
+    }
+  }
+  return dy;
+}
+
+/// Takes the norms of whole weight gradients, several layers in parallel; the layers' rows are then final.
 template <class Real>
 void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
   if (waiting_.size() <= most_waiting) return;
-  parallel_for(int(waiting_.size()), [&](int i) {
-    Layer& layer = *waiting_[std::size_t(i)];
-    const std::vector<nn::WeightGradientNorms> norms = layer.gradient->norms();
+  parallel_for(int(waiting_.size()), [&](int which) {
+    const int i = waiting_[std::size_t(which)];
+    LayerMeasurement<Real>& measured = *layers_[std::size_t(i)].measurement;
+    const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms();
     for (std::size_t point = 0; point < norms.size(); ++point) {
-      layer.records[point].gradients = gradient_norms(norms[point], bundle_[point].batch);
+      stats::LayerRecord& record = measured.records[point];
+      record.gradients = gradient_norms(norms[point], bundle_[point].batch);
+      stats::fill(tables_[point], row_of(i), record, observation_.selection);
     }
-    layer.gradient.reset();
+    layers_[std::size_t(i)].measurement.reset();
   });
   waiting_.clear();
 }
@@ -151,12 +278,10 @@ void Stage<Real>::learn(const nn::Failures& of_other_stages) {
 template <class Real>
 std::vector<PointResult> Stage<Real>::results() && {
   finish_weight_gradients(0);
-  std::vector<PointResult> results(bundle_.size());
-  for (std::size_t point = 0; point < results.size(); ++point) {
-    results[point].failure = failures_[point];
-    for (Layer& layer : layers_) {
-      if (layer.observed) results[point].layers.push_back(std::move(layer.records[point]));
-    }
+  layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
+  std::vector<PointResult> results;
+  for (std::size_t point = 0; point < bundle_.size(); ++point) {
+    results.push_back({failures_[point], std::move(tables_[point])});
   }
   return results;
 }

@@ -30,6 +30,11 @@ double GradientNorms::log10_noise_scale() const {
   return (spread / Scaled::of(batch - 1) / wgrad_squared).log10();
 }
 
+void LayerRecord::seal_forward() {
+  preact.seal();
+  act.seal();
+}
+
 double LayerRecord::saturated_fraction() const { return double(saturated) / double(act.elements()); }
 
 double LayerRecord::lost_fraction() const { return double(lost) / double(dgrad.elements()); }

@@ -44,6 +44,7 @@ template SignalSummary summarise(const Signal<float>&, RowRange, What);
 template SignalSummary summarise(const Signal<double>&, RowRange, What);
 
 void SignalSummary::merge(SignalSummary next) {
+  expect(!sealed_, "a sealed summary is complete");
   if (next.samples_ == 0) return;
   if (samples_ == 0) {
     *this = std::move(next);
@@ -65,19 +66,36 @@ void SignalSummary::count_underflown(std::int64_t log2_magnitude) {
   for (int f = 0; f < format_count; ++f) underflows_[f] += log2_magnitude < formats()[f].log2_threshold;
 }
 
+void SignalSummary::seal() {
+  sealed_direction_squared_ = direction_squared();
+  sealed_dead_units_ = dead_units();
+  direction_sum_ = {};
+  live_ = {};
+  sealed_ = true;
+}
+
+double SignalSummary::direction_squared() const {
+  if (sealed_) return sealed_direction_squared_;
+  double squared = 0;
+  for (double x : direction_sum_) squared += x * x;
+  return squared;
+}
+
+std::int64_t SignalSummary::dead_units() const {
+  return sealed_ ? sealed_dead_units_ : std::count(live_.begin(), live_.end(), 0);
+}
+
 double SignalSummary::zero_fraction() const { return double(zeros_) / double(elements()); }
 
 double SignalSummary::dead_unit_fraction() const {
   if (!has(what_, What::units) || samples_ == 1) return nan;
-  return double(std::count(live_.begin(), live_.end(), 0)) / double(width_);
+  return double(dead_units()) / double(width_);
 }
 
 double SignalSummary::mean_cosine() const {
   const double pairs = double(norms_.nonzero) * double(norms_.nonzero - 1);
   if (!has(what_, What::directions) || pairs <= 0) return nan;
-  double squared = 0;
-  for (double x : direction_sum_) squared += x * x;
-  return (squared - double(norms_.nonzero)) / pairs;
+  return (direction_squared() - double(norms_.nonzero)) / pairs;
 }
 
 double SignalSummary::underflow_fraction(int format) const {

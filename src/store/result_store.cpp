@@ -78,8 +78,11 @@ std::size_t end_of_equal_rows(const std::vector<MeasuredPoint>& points, std::siz
   return end;
 }
 
-std::vector<double> joined_values(std::span<const MeasuredPoint> points, int column) {
-  std::vector<double> values;
+/// One column of several points; of a single one, which may be huge, where it stands.
+std::span<const double> joined_values(std::span<const MeasuredPoint> points, int column,
+                                      std::vector<double>& values) {
+  if (points.size() == 1) return points.front().rows.values(column);
+  values.clear();
   for (const MeasuredPoint& it : points) {
     const std::span<const double> own = it.rows.values(column);
     values.insert(values.end(), own.begin(), own.end());
@@ -158,11 +161,13 @@ void ResultStore::State::write_own_rows(const std::vector<MeasuredPoint>& points
 bool ResultStore::State::write_own_rows_of(std::size_t c, const std::vector<MeasuredPoint>& points) const {
   const stats::Column& column = schema.columns[c];
   bool wrote = false;
+  std::vector<double> joined;
   for (std::size_t first = 0; first < points.size();) {
     const MeasuredPoint& head = points[first];
     const std::size_t end = file->ragged() ? first + 1 : end_of_equal_rows(points, first);
     if (head.rows.rows() > 0 && !rule.travels(column, head.layers.size())) {
-      const std::vector<double> values = joined_values(std::span(points).subspan(first, end - first), int(c));
+      const std::span<const double> values =
+          joined_values(std::span(points).subspan(first, end - first), int(c), joined);
       file->write_piece(column, head.point, end - first, head.rows.first_row(), head.rows.rows(), values);
       wrote = true;
     }

@@ -135,6 +135,9 @@ Profile predict(const DenseNetwork& network) {
 
   Profile profile;
   std::vector<Scaled> slope_square;
+  profile.preact_log10_q.reserve(network.sigma_w.size());
+  profile.preact_corr.reserve(network.sigma_w.size());
+  slope_square.reserve(network.sigma_w.size());
   for (std::size_t i = 0; i < network.sigma_w.size(); ++i) {
     const Pair z = through_weights(h, network.sigma_w[i], network.sigma_b[i]);
     profile.preact_log10_q.push_back(z.square.log10());

@@ -30,9 +30,9 @@ ASTRONOMICAL = SWEEP.replace("depth = 12\n", "").replace("[0.8, 1.2, 1.6, 2.0]",
     "[0, 3]", "[0, 1000]") + "network.depth = { range = [100, 1100] }\n"
 
 OPTIONS = {
-    "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--set", "--json",
+    "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--set", "--json",
              "--latency", "--bandwidth", "--measure-again", "--explain"],
-    "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--max-time",
+    "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--max-time",
             "--set", "--allow-mixed-numerics", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],

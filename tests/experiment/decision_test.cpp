@@ -21,10 +21,10 @@ sweep::Sweep sweep_of(int points, int depth, int batch) {
                             depth, batch, points));
 }
 
-Decision decision(const sweep::Sweep& sweep, int ranks, const Request& request = {},
-                  double most_bytes = unlimited, const Costs& costs = made_up_costs()) {
-  return decide(sweep, request,
-                {.ranks = ranks, .threads_here = 1, .most_bytes_per_rank = most_bytes, .link = {}}, costs);
+Decision decision(const sweep::Sweep& sweep, int ranks, Request request = {}, double most_bytes = unlimited,
+                  const Costs& costs = made_up_costs()) {
+  request.memory.limit = most_bytes;
+  return decide(sweep, request, {.ranks = ranks, .threads_here = 1, .link = {}}, costs);
 }
 
 TEST(Decision, TakesIndependentPointsWhenThereAreEnough) {
@@ -123,7 +123,7 @@ TEST(Forecast, FeelsTheNetwork) {
   request.stages = 4;
   const sweep::Sweep sweep = sweep_of(8, 20, 32);
   const Costs costs = made_up_costs();
-  Circumstances here{.ranks = 4, .threads_here = 1, .most_bytes_per_rank = unlimited, .link = {}};
+  Circumstances here{.ranks = 4, .threads_here = 1, .link = {}};
 
   const double fast = decide(sweep, request, here, costs).best().forecast.seconds;
   here.link.latency_seconds = 1;

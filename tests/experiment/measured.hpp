@@ -60,17 +60,17 @@ pipeline::PointResult forward_and_backward(const nn::NetworkSpec& network,
   State<Real> output = stage.forward(0, nn::input<Real>(bundle, stack));
   nn::Failures failures(1);
   stage.backward(0, nn::cotangent(bundle, std::move(output), stack, failures), nn::entry_of(network));
-  return std::move(stage).results().front();
+  return std::move(std::move(stage).results().front());
 }
 
 inline MeasuredPoint measure(const sweep::SweepPoint& point, const Row& row, const Prediction& prediction) {
   const nn::NetworkSpec network = network_of(point);
-  const pipeline::Observation observation{row.layers(network.depth()), row.needs()};
-  const pipeline::PointResult result = precision_of(point) == Precision::float64
-                                           ? forward_and_backward<double>(network, observation)
-                                           : forward_and_backward<float>(network, observation);
+  const pipeline::Observation observation = row.observation(network.depth());
+  pipeline::PointResult result = precision_of(point) == Precision::float64
+                                     ? forward_and_backward<double>(network, observation)
+                                     : forward_and_backward<float>(network, observation);
   expect(result.failure.code == FailureCode::none, "the point could be measured");
-  return {network, row.table(network, {0, network.depth()}, result, prediction, 0)};
+  return {network, row.table(network, std::move(result), prediction, 0)};
 }
 
 /// The one set of threads of a test program.

@@ -121,7 +121,7 @@ void expect_as_alone(const Stream<Real>& stream, const std::vector<Job>& work) {
     SCOPED_TRACE(testing::Message() << "job " << i << ", blocks " << blocks.first << " to " << blocks.end);
     ASSERT_EQ(results.size(), work[i].bundle.size());
     for (std::size_t point = 0; point < results.size(); ++point) {
-      ASSERT_EQ(int(results[point].layers.size()), blocks.size());
+      ASSERT_EQ(results[point].rows.rows(), blocks.size());
       expect_same_statistics(results[point], alone<Real>(work[i])[point], blocks.first);
     }
   }

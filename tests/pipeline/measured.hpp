@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <numeric>
@@ -17,16 +18,31 @@ namespace gradflow::pipeline {
 inline Observation everything_of(const nn::Bundle& bundle) {
   std::vector<int> layers(std::size_t(bundle.front().depth()));
   std::iota(layers.begin(), layers.end(), 1);
-  return {layers, stats::needed(stats::of_preset("full"))};
+  return {layers, stats::of_preset("full")};
+}
+
+/// The rows of all stages, one after the other.
+inline stats::PointTable joined(const std::vector<stats::PointTable>& parts) {
+  const auto columns = std::make_shared<const stats::Columns>(parts.front().columns());
+  const int rows = std::accumulate(parts.begin(), parts.end(), 0,
+                                   [](int sum, const stats::PointTable& part) { return sum + part.rows(); });
+  stats::PointTable whole(columns, 0, rows);
+  for (int column = 0; column < int(columns->size()); ++column) {
+    auto place = whole.values(column).begin();
+    for (const stats::PointTable& part : parts) place = std::ranges::copy(part.values(column), place).out;
+  }
+  return whole;
 }
 
 /// All microbatches forward, then all of them backward, through stages of as equal a length as possible.
 template <class Real>
-std::vector<PointResult> measure(const nn::Bundle& bundle, int microbatches = 1, int stages = 1) {
+std::vector<PointResult> measure(const nn::Bundle& bundle, int microbatches = 1, int stages = 1,
+                                 const Checkpointing& checkpointing = {}) {
   const Partition partition = Partition::uniform(bundle.front().depth(), stages);
   std::vector<Stage<Real>> pipeline;
   for (int k = 0; k < stages; ++k) {
-    pipeline.emplace_back(bundle, partition.blocks_of(k), microbatches, everything_of(bundle), [] {});
+    pipeline.emplace_back(
+        bundle, partition.blocks_of(k), microbatches, everything_of(bundle), [] {}, checkpointing);
   }
   nn::Failures failures(bundle.size());
   std::vector<State<Real>> outputs;
@@ -43,34 +59,40 @@ std::vector<PointResult> measure(const nn::Bundle& bundle, int microbatches = 1,
       dy = pipeline[std::size_t(k)].backward(m, std::move(dy), entry);
     }
   }
-  std::vector<PointResult> results(bundle.size());
+  nn::Failures found = failures;
+  std::vector<std::vector<stats::PointTable>> parts(bundle.size());
   for (Stage<Real>& stage : pipeline) {
     std::vector<PointResult> part = std::move(stage).results();
     for (std::size_t i = 0; i < part.size(); ++i) {
-      results[i].failure = first_of(first_of(results[i].failure, part[i].failure), failures[i]);
-      for (stats::LayerRecord& layer : part[i].layers) results[i].layers.push_back(std::move(layer));
+      found[i] = first_of(found[i], part[i].failure);
+      parts[i].push_back(std::move(part[i].rows));
     }
   }
+  std::vector<PointResult> results;
+  for (std::size_t i = 0; i < parts.size(); ++i) results.push_back({found[i], joined(parts[i])});
   return results;
 }
 
-/// Every statistic of one layer has the same bits.
-inline void expect_same_bits(const stats::LayerRecord& a, const stats::LayerRecord& b) {
-  for (const stats::Statistic& statistic : stats::statistics()) {
-    for (int i = 0; i < statistic.extent; ++i) {
-      const double x = statistic.value(a, i), y = statistic.value(b, i);
+/// Every statistic of layer `a_layer` of a and layer `b_layer` of b, counted from 0, has the same bits.
+inline void expect_same_bits(const stats::PointTable& a, int a_layer, const stats::PointTable& b,
+                             int b_layer) {
+  for (int column = 0; column < int(a.columns().size()); ++column) {
+    const auto extent = std::size_t(a.columns()[std::size_t(column)].extent);
+    for (std::size_t i = 0; i < extent; ++i) {
+      const double x = a.values(column)[std::size_t(a_layer) * extent + i];
+      const double y = b.values(column)[std::size_t(b_layer) * extent + i];
       EXPECT_EQ(std::bit_cast<std::uint64_t>(x), std::bit_cast<std::uint64_t>(y))
-          << statistic.name << ": " << x << " and " << y;
+          << a.columns()[std::size_t(column)].name << ": " << x << " and " << y;
     }
   }
 }
 
 /// @param part  some consecutive layers of `whole`, from `first_layer` (counted from 0) on
 inline void expect_same_statistics(const PointResult& part, const PointResult& whole, int first_layer = 0) {
-  ASSERT_LE(std::size_t(first_layer) + part.layers.size(), whole.layers.size());
-  for (std::size_t l = 0; l < part.layers.size(); ++l) {
-    SCOPED_TRACE(testing::Message() << "layer " << first_layer + int(l) + 1);
-    expect_same_bits(part.layers[l], whole.layers[std::size_t(first_layer) + l]);
+  ASSERT_LE(first_layer + part.rows.rows(), whole.rows.rows());
+  for (int l = 0; l < part.rows.rows(); ++l) {
+    SCOPED_TRACE(testing::Message() << "layer " << first_layer + l + 1);
+    expect_same_bits(part.rows, l, whole.rows, first_layer + l);
     if (testing::Test::HasFailure()) return;  // one layer says it all
   }
 }

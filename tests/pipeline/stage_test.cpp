@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -41,7 +43,7 @@ class EveryShape : public testing::TestWithParam<Widths> {
     for (std::size_t i = 0; i < bundle.size(); ++i) {
       SCOPED_TRACE(testing::Message() << "batch " << bundle[i].batch << ", " << bundle[i].activation.name());
       const PointResult alone = std::move(measure<Real>({bundle[i]}).front());
-      ASSERT_EQ(results[i].layers.size(), std::size_t(bundle[i].depth()));
+      ASSERT_EQ(results[i].rows.rows(), bundle[i].depth());
       EXPECT_EQ(results[i].failure, alone.failure);
       expect_same_statistics(results[i], alone);
     }
@@ -85,6 +87,31 @@ TEST_P(EveryShape, GivesTheSameBitsWithAnyNumberOfThreads) {
   }
 }
 
+/// Every way of keeping less: pieces that fit, that do not, of one block, of all of them, in several levels.
+std::vector<Checkpointing> ways_of_keeping_less() {
+  std::vector<Checkpointing> ways{{{}, false}};
+  for (const bool keep_weights : {true, false}) {
+    for (const std::vector<int>& spans :
+         std::vector<std::vector<int>>{{1}, {2}, {3}, {9}, {2, 1}, {3, 2}, {3, 2, 1}}) {
+      ways.push_back({spans, keep_weights});
+    }
+  }
+  return ways;
+}
+
+TEST_P(EveryShape, GivesTheSameBitsHoweverLittleItKeeps) {
+  const nn::Bundle bundle = assorted_points(GetParam());
+  for (const Checkpointing& way : ways_of_keeping_less()) {
+    SCOPED_TRACE(testing::Message() << testing::PrintToString(way.spans)
+                                    << ", weights kept: " << way.keep_weights);
+    for (const int microbatches : {1, 2}) {
+      expect_as_alone<float>(bundle, measure<float>(bundle, microbatches, 1, way));
+      expect_as_alone<float>(bundle, measure<float>(bundle, microbatches, 2, way));
+    }
+    expect_as_alone<double>(bundle, measure<double>(bundle, 1, 1, way));
+  }
+}
+
 TEST_P(EveryShape, GivesTheSameBitsHoweverItsLayersAreCutIntoStages) {
   const nn::Bundle bundle = assorted_points(GetParam());
   for (const int stages : {2, 3, 4}) {
@@ -124,24 +151,36 @@ double mean_log10_norm(const nn::Samples& samples) {
   return sum / double(samples.size());
 }
 
+/// Of signals near 1, where the square of a norm is a double.
+double log10_mean_square(const nn::Samples& samples, int width) {
+  double sum = 0;
+  for (const nn::Row& row : samples) sum += std::pow(10, 2 * row.log10_norm());
+  return std::log10(sum / (double(samples.size()) * width));
+}
+
+/// A statistic with one value per layer. @param layer  from 1
+double value_of(const stats::PointTable& rows, std::string_view name, int layer) {
+  const auto column = std::ranges::find(rows.columns(), name, &stats::Column::name);
+  return rows.values(int(column - rows.columns().begin()))[std::size_t(layer - 1)];
+}
+
 TEST(Stage, RecordsWhatItsBlocksShow) {
   const NetworkSpec point = nn::with_batch(nn::network(Widths::uniform(6, 48), "tanh", 1.3, 0.2), 70);
   const nn::Recording recording = nn::record<double>({point});
 
   const PointResult result = std::move(measure<double>({point}, 2).front());
 
-  ASSERT_EQ(result.layers.size(), 6u);
+  ASSERT_EQ(result.rows.rows(), 6);
   for (int l = 1; l <= 6; ++l) {
-    const stats::LayerRecord& record = result.layers[std::size_t(l - 1)];
+    const auto value = [&](std::string_view name) { return value_of(result.rows, name, l); };
     const nn::LayerRecording& shown = recording.layer(l);
-    EXPECT_NEAR(record.preact.norms().log10_mean(), mean_log10_norm(shown.preact[0]), 1e-13);
-    EXPECT_NEAR(record.act.norms().log10_mean(), mean_log10_norm(shown.act[0]), 1e-13);
-    EXPECT_NEAR(record.dgrad.norms().log10_mean(), mean_log10_norm(shown.dgrad[0]), 1e-13);
-    EXPECT_EQ(record.act.elements(), 70 * 48);
-    EXPECT_EQ(record.gradients.batch, 70);
-    EXPECT_EQ(record.gradients.wgrad_squared, shown.gradients[0].weight_gradient_squared);
-    EXPECT_EQ(record.gradients.bgrad_squared, shown.gradients[0].bias_gradient_squared);
-    EXPECT_EQ(record.gradients.weight_squared, shown.gradients[0].weight_squared);
+    const nn::WeightGradientNorms& norms = shown.gradients[0];
+    EXPECT_NEAR(value("preact_log10_norm_mean"), mean_log10_norm(shown.preact[0]), 1e-13);
+    EXPECT_NEAR(value("act_log10_q"), log10_mean_square(shown.act[0], 48), 1e-13);
+    EXPECT_NEAR(value("dgrad_log10_norm_mean"), mean_log10_norm(shown.dgrad[0]), 1e-13);
+    EXPECT_EQ(value("wgrad_log10_norm"), norms.weight_gradient_squared.log10() / 2);
+    EXPECT_EQ(value("bgrad_log10_norm"), norms.bias_gradient_squared.log10() / 2);
+    EXPECT_EQ(value("weight_log10_norm"), norms.weight_squared.log10() / 2);
   }
 }
 
@@ -159,10 +198,10 @@ TEST(Stage, RecordsOnlyTheLayersItIsAskedForAndThoseTheSame) {
   const std::vector<PointResult> results = std::move(stage).results();
 
   for (std::size_t i = 0; i < bundle.size(); ++i) {
-    ASSERT_EQ(results[i].layers.size(), 3u);
-    expect_same_bits(results[i].layers[0], all[i].layers[0]);
-    expect_same_bits(results[i].layers[1], all[i].layers[3]);
-    expect_same_bits(results[i].layers[2], all[i].layers[8]);
+    ASSERT_EQ(results[i].rows.rows(), 3);
+    expect_same_bits(results[i].rows, 0, all[i].rows, 0);
+    expect_same_bits(results[i].rows, 1, all[i].rows, 3);
+    expect_same_bits(results[i].rows, 2, all[i].rows, 8);
   }
 }
 
@@ -192,6 +231,20 @@ TEST(Stage, KeepsAFailureToItsPointAndFindsTheSameHoweverItIsCut) {
       for (std::size_t i = 0; i < bundle.size(); ++i) EXPECT_EQ(cut[i].failure, whole[i].failure);
       expect_same_statistics(cut[0], measure<float>({bundle[0]}).front());
       expect_same_statistics(cut[2], measure<float>({bundle[2]}).front());
+    }
+  }
+}
+
+TEST(Stage, FindsTheSameFailureWhenItComputesTwice) {
+  const nn::Bundle bundle{nn::with_batch(nn::network(Widths::uniform(7, 20), "sin", 6e6), 70)};
+  const PointResult kept = std::move(measure<float>(bundle).front());
+  ASSERT_EQ(kept.failure.code, FailureCode::phase_lost);
+
+  for (const Checkpointing& way : ways_of_keeping_less()) {
+    for (const int microbatches : {1, 2}) {
+      const PointResult again = std::move(measure<float>(bundle, microbatches, 1, way).front());
+      EXPECT_EQ(again.failure, kept.failure);
+      expect_same_statistics(again, kept);
     }
   }
 }

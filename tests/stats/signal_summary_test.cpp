@@ -43,6 +43,20 @@ TYPED_TEST(SummaryOf, ABatchAgreesWithTheDefinitions) {
   }
 }
 
+TYPED_TEST(SummaryOf, ASealedBatchSaysTheSameToTheBitAndTakesNoMore) {
+  auto signal = random_signal<TypeParam>(70, 37, 5, 0.3);
+  for (int s = 0; s < 70; ++s) signal.values(s, 4) = 0;  // a dead unit
+  const SignalSummary open = summary_of(signal, 70);
+
+  SignalSummary sealed = open;
+  sealed.seal();
+
+  EXPECT_EQ(sealed.mean_cosine(), open.mean_cosine());
+  EXPECT_EQ(sealed.dead_unit_fraction(), 1.0 / 37);
+  EXPECT_EQ(sealed.zero_fraction(), open.zero_fraction());
+  EXPECT_THROW(sealed.merge(open), BrokenPromise);
+}
+
 TYPED_TEST(SummaryOf, ARangeLeavesThePaddingOut) {
   for (int width : {1, 5, 15, 16, 17, 100}) {
     for (double sign : {1.0, -1.0}) {

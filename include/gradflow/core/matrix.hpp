@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -66,18 +67,26 @@ class Matrix {
   }
 
  private:
+  static constexpr std::size_t alignment = 64;
+
+  /// Before version 2.38 glibc's aligned_alloc does not find the hole that an equal matrix has left, and the
+  /// heap grows. malloc does; so the start is aligned here, inside a block that is freed as a whole.
   struct Free {
-    void operator()(Real* memory) const noexcept { std::free(memory); }
+    void* block = nullptr;
+    void operator()(Real*) const noexcept { std::free(block); }
   };
 
   static std::unique_ptr<Real[], Free> allocate(int rows, int cols, bool zero) {
     expect(rows >= 0 && cols >= 0, "a matrix has no negative side");
-    const std::size_t bytes = (std::size_t(rows) * cols * sizeof(Real) + 63) / 64 * 64;
-    if (bytes == 0) return nullptr;
-    auto* memory = static_cast<Real*>(std::aligned_alloc(64, bytes));
-    if (memory == nullptr) throw std::bad_alloc();
+    const std::size_t bytes =
+        (std::size_t(rows) * cols * sizeof(Real) + alignment - 1) / alignment * alignment;
+    if (bytes == 0) return {};
+    auto* const block = static_cast<std::byte*>(std::malloc(bytes + alignment));
+    if (block == nullptr) throw std::bad_alloc();
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(block) % alignment;
+    auto* const memory = reinterpret_cast<Real*>(block + (alignment - past));
     if (zero) std::fill_n(memory, bytes / sizeof(Real), Real(0));
-    return std::unique_ptr<Real[], Free>(memory);
+    return {memory, Free{block}};
   }
 
   int rows_ = 0;

@@ -11,8 +11,7 @@ namespace gradflow::experiment {
 /// What a decision depends on beside the sweep and the request.
 struct Circumstances {
   int ranks = 1;
-  int threads_here = 1;            ///< a rank can really use
-  double most_bytes_per_rank = 0;  ///< of memory
+  int threads_here = 1;  ///< a rank can really use
   Link link;
 };
 

@@ -1,18 +1,28 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "gradflow/experiment/row.hpp"
 #include "gradflow/nn/network.hpp"
 #include "gradflow/pipeline/groups.hpp"
 #include "gradflow/pipeline/partition.hpp"
 #include "gradflow/pipeline/schedule.hpp"
+#include "gradflow/stats/layer_selection.hpp"
 #include "gradflow/sweep/sweep.hpp"
 
 namespace gradflow::experiment {
+
+/// What one rank may use, in bytes. Equal on all ranks of a run: bundles are cut by it.
+struct MemoryBudget {
+  static constexpr double unlimited = std::numeric_limits<double>::infinity();
+
+  double limit = unlimited;
+  double ample = unlimited;  ///< beyond it time is spent rather than memory, where that helps
+  double process = 0;        ///< of it, what the program and its libraries take before any point
+};
 
 /// What the user asked for; nothing means auto.
 struct Request {
@@ -21,6 +31,7 @@ struct Request {
   std::optional<int> threads;
   std::optional<int> bundle;
   std::string schedule = "streamed_1f1b";
+  MemoryBudget memory;
 };
 
 /// How a sweep is run: no statistic depends on any of it.
@@ -28,8 +39,12 @@ struct Plan {
   pipeline::Layout layout;
   int threads = 1;       ///< of each rank
   int microbatches = 1;  ///< wanted; a point is cut into at most ceil(batch / 32)
-  int most_bundled = 1;  ///< points that are stacked at the most, see bundled_points()
+  int most_bundled = 1;  ///< points that are stacked at the most, see bundled_points() in memory.hpp
   const pipeline::ScheduleRow* schedule = nullptr;
+  MemoryBudget memory;
+  std::uint64_t points_per_group = 1;
+  stats::LayerSelection layers = stats::LayerSelection::parse("all");  ///< those that are stored
+  double row_bytes = 0;                                                ///< of one stored layer of one point
   std::vector<std::string> notes;  ///< what was decided otherwise than asked for
 };
 
@@ -42,10 +57,6 @@ inline constexpr int most_stacked = 64;
 /// @throws UserError for more stages than ranks or layers, an unknown schedule
 Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int threads_here);
 
-/// Points like this one that are stacked: as many as make products efficient, as long as the pipeline stays
-/// full and their signals stay within a gibibyte.
-int bundled_points(const Plan& plan, const nn::NetworkSpec& network);
-
 /// Microbatches of one bundle under a plan.
 int microbatches_of(const Plan& plan, const nn::Bundle& bundle);
 
@@ -54,10 +65,5 @@ std::vector<double> layer_costs(const nn::Bundle& bundle);
 
 /// Contiguous blocks of about equal cost, one range per stage.
 pipeline::Partition cut(const nn::Bundle& bundle, int stages);
-
-/// Largest resident bytes of one rank while it works on points like this one: weights, tapes, gradients,
-/// statistics.
-std::uint64_t predicted_bytes(const nn::NetworkSpec& network, const Plan& plan, std::size_t bytes_of_real,
-                              const std::vector<int>& observed_layers);
 
 }  // namespace gradflow::experiment

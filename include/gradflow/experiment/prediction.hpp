@@ -28,6 +28,10 @@ class Predictions {
 
  private:
   static constexpr std::size_t kept = 16;
+  static constexpr std::size_t most_layers = 20'000;  ///< of all kept ones, unless the latest has more
+
+  std::size_t layers_kept() const;
+
   std::list<std::pair<nn::NetworkSpec, Prediction>> latest_;
 };
 

@@ -18,14 +18,18 @@ class Row {
   explicit Row(const sweep::Sweep& sweep);
 
   const std::shared_ptr<const stats::Columns>& columns() const noexcept { return columns_; }
-  stats::Needs needs() const { return stats::needed(selection_); }
+  const stats::LayerSelection& selected_layers() const noexcept { return layers_; }
+  double bytes_per_layer() const;  ///< of a point's table
   std::vector<int> layers(int depth) const { return layers_.select(depth); }
 
-  /// This stage's part of the row of one point.
+  /// What a stage has to measure of a network of this depth. It fills the statistics into a table that has
+  /// room for the other columns, so that a point of any depth is held once.
+  pipeline::Observation observation(int depth) const;
+
+  /// This stage's part of the row of one point: what it measured, completed.
   /// @param wall_seconds  from the first to the last microbatch of the point, on this stage
-  stats::PointTable table(const nn::NetworkSpec& network, pipeline::BlockRange blocks,
-                          const pipeline::PointResult& result, const Prediction& prediction,
-                          double wall_seconds) const;
+  stats::PointTable table(const nn::NetworkSpec& network, pipeline::PointResult result,
+                          const Prediction& prediction, double wall_seconds) const;
 
  private:
   void fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& network,

@@ -36,8 +36,8 @@ struct Outcome {
 /// @collective over `world`
 /// @return the same on every rank
 /// @throws UserError as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8 points,
-/// and for a file
-///         larger than the free space, a trace that cannot be written
+/// for a file larger than the free space, a memory limit below one layer's need, a trace that cannot be
+/// written
 Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
             const RunOptions& options);
 

@@ -19,6 +19,7 @@ struct Job {
   std::vector<std::uint64_t> points;  ///< indices in the sweep, as in `bundle`
   int microbatches = 1;
   Observation observation;
+  Checkpointing checkpointing;  ///< of this rank's stage; the others may decide otherwise
 };
 
 /// What an executor asks of the program around it. Every rank of a group answers alike, but for `stop`.

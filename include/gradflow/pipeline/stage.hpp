@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/pipeline/checkpointing.hpp"
 #include "gradflow/pipeline/partition.hpp"
 #include "gradflow/stats/catalogue.hpp"
 
@@ -13,14 +14,20 @@ namespace gradflow::pipeline {
 
 /// What a stage has measured of one point when the last microbatch has come back.
 struct PointResult {
-  Failure failure;                         ///< of the whole network, as far as this stage has heard
-  std::vector<stats::LayerRecord> layers;  ///< the observed layers of this stage, ascending
+  Failure failure;         ///< of the whole network, as far as this stage has heard
+  stats::PointTable rows;  ///< the observed layers of this stage, columns of the observation
 };
 
 /// What is measured: which layers (ascending, from 1) and what of each.
 struct Observation {
+  /// Nothing of no layer.
+  Observation() : columns(std::make_shared<const stats::Columns>()) {}
+  /// The statistics of `chosen` and no other column.
+  Observation(std::vector<int> observed, stats::Selection chosen);
+
   std::vector<int> layers;
-  stats::Needs needs;
+  stats::Selection selection;
+  std::shared_ptr<const stats::Columns> columns;  ///< of the rows; the first are those of the selection
 };
 
 /// Called between two blocks, so that messages move while a stage computes.
@@ -32,15 +39,25 @@ enum class WeightPasses : std::uint8_t {
   deferred,  ///< in a pass of their own: the stage upstream gets its gradient earlier
 };
 
-/// This rank's blocks of one bundle: weights, the tapes of the microbatches in flight, and the summaries.
+template <class Real>
+struct LayerMeasurement;
+
+/// This rank's blocks of one bundle: weights, what the microbatches in flight have left, and the rows that
+/// are filled.
 ///
-/// Microbatches go forward in ascending order and come back in ascending order.
+/// Microbatches go forward in ascending order and come back in ascending order. A layer is observed when its
+/// tape is written, and its row is final when its last weight gradient is; in between lives its
+/// LayerMeasurement. So a stage that keeps few tapes holds few of everything else, at any depth.
 template <class Real>
 class Stage {
  public:
-  /// Generates the weights of the stage's blocks.
+  /// Generates the weights of the stage's blocks, if they are kept. Weight gradients are added at once where
+  /// tapes are not kept: what puts them off would keep as much.
   Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches, const Observation& observation,
-        Breather breathe, WeightPasses weight_passes = WeightPasses::at_once);
+        Breather breathe, Checkpointing checkpointing = {},
+        WeightPasses weight_passes = WeightPasses::at_once);
+  Stage(Stage&&) noexcept;
+  ~Stage();
 
   /// @param x  what the block before the stage's first one sent (or the data)
   /// @return   the output of the stage's last block
@@ -67,11 +84,14 @@ class Stage {
  private:
   struct Layer {
     std::unique_ptr<nn::Block<Real>> block;
-    bool observed = false;
-    std::vector<stats::LayerRecord> records;  ///< one per point, if observed
-    std::unique_ptr<nn::Observer<Real>> observer;
-    std::unique_ptr<nn::WeightGradient<Real>> gradient;
+    std::unique_ptr<LayerMeasurement<Real>> measurement;
   };
+  using Tapes = std::vector<nn::Tape<Real>>;  ///< of neighbouring blocks
+  using Signals = std::vector<State<Real>>;   ///< before the first block of each piece
+  struct Piece {
+    int first = 0;
+    int end = 0;
+  };  ///< blocks of the stage, from 0
 
   /// The input of a block and the gradient of its preactivation, kept until they are multiplied.
   struct Factors final : nn::WeightGradient<Real> {
@@ -82,19 +102,34 @@ class Stage {
     Signal<Real> dz;
   };
 
-  void weight_gradient_is_added(Layer& layer, int microbatch);
+  const nn::Block<Real>& block(int i);
+  LayerMeasurement<Real>* measurement(int i);
+  int row_of(int i) const;
+  void leave(int i);
+
+  State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
+  State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
+  State<Real> back_through(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry, Tapes tapes);
+  State<Real> back_from_signals(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
+                                std::size_t level, Signals signals);
+  void weight_gradient_is_added(int i, int microbatch);
   void finish_weight_gradients(std::size_t most_waiting);
 
   nn::Bundle bundle_;
-  std::size_t first_layer_;
+  int first_layer_;
   int microbatches_;
+  Observation observation_;
+  stats::Needs needs_;
   Breather breathe_;
+  Checkpointing checkpointing_;
   WeightPasses weight_passes_;
   nn::Failures failures_;
   std::vector<Layer> layers_;
-  std::vector<std::vector<nn::Tape<Real>>> tapes_;  ///< [microbatch][block]
-  std::vector<std::vector<Factors>> deferred_;      ///< [microbatch][block], empty for blocks not observed
-  std::vector<Layer*> waiting_;  ///< whole weight gradients whose norms are still to be taken
+  std::vector<stats::PointTable> tables_;       ///< one per point
+  std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
+  std::vector<Signals> signals_;                ///< [microbatch], otherwise
+  std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
+  std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
 };
 
 }  // namespace gradflow::pipeline

@@ -39,6 +39,9 @@ struct LayerRecord {
       0;  ///< gradient elements stored as 0 though neither factor is: below 2^-125 of the largest
   GradientNorms gradients;
 
+  /// Frees what only a merge needs of the signals of the forward pass. @pre all of them were merged
+  void seal_forward();
+
   double saturated_fraction() const;  ///< over the elements of `act`
   double lost_fraction() const;       ///< over the elements of `dgrad`
 };

@@ -42,6 +42,10 @@ class SignalSummary {
   /// then, and underflown where a format ends above.
   void count_underflown(std::int64_t log2_magnitude);
 
+  /// Reduces what has an entry per unit to the numbers it is needed for and frees it: the figures stay as
+  /// they are, to the bit. @pre nothing is merged any more
+  void seal();
+
   What what() const noexcept { return what_; }
   int width() const noexcept { return width_; }
   std::int64_t samples() const noexcept { return samples_; }
@@ -66,6 +70,12 @@ class SignalSummary {
   std::int64_t zeros_ = 0;
   Moments moments_;
   LogNorms norms_;
+  double direction_squared() const;
+  std::int64_t dead_units() const;
+
+  bool sealed_ = false;
+  double sealed_direction_squared_ = 0;
+  std::int64_t sealed_dead_units_ = 0;
   std::vector<double> direction_sum_;  ///< [width] sum of unit vectors
   std::vector<std::uint8_t> live_;     ///< [width] 1: nonzero in some sample
   std::array<std::int64_t, format_count> underflows_{};

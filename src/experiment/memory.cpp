@@ -1,0 +1,326 @@
+#include "gradflow/experiment/memory.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "gradflow/nn/weight_gradient.hpp"
+#include "gradflow/stats/layer_record.hpp"
+#include "sample.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+constexpr double mebi = 1 << 20;
+
+/// What libraries take only when a point is measured: buffers of products, threads, the open file.
+constexpr double libraries_at_work_bytes = 7 * mebi;
+
+/// Operations per weight to generate it, per unit and sample to activate it, in operations of a large
+/// product.
+constexpr double operations_per_normal = 200;
+constexpr double operations_per_unit = 400;
+/// Householder QR of an n x n matrix in double and Q formed: about 8/3 n^3 operations at a tenth of the rate.
+constexpr double operations_per_orthogonal_weight_and_row = 27;
+
+/// Heap objects of a block, of a measurement and of a signal beside their arrays.
+constexpr double block_object_bytes = 256;
+constexpr double block_point_bytes = 192;
+constexpr double signal_object_bytes = 160;
+constexpr double measurement_bytes = sizeof(stats::LayerRecord) + 320;
+
+/// Per layer of the network, whatever is observed: a stage's layer, lists of layers, costs of the partition.
+constexpr double bookkeeping_bytes = 64;
+
+/// Per layer: a stored prediction, and the vectors it is computed with.
+constexpr double prediction_bytes = 3 * sizeof(double);
+constexpr double prediction_work_bytes = 56;
+
+/// Rows of a product beyond which it gets no faster, and bytes of signals a stack may keep.
+constexpr int efficient_rows = 1024;
+constexpr double most_stacked_bytes = 1 << 30;
+
+/// The file keeps at most this much, and at most this many points, in an open block.
+constexpr double open_block_bytes = 64 * mebi;
+constexpr double open_block_points = 64;
+
+double operations_per_weight(const nn::NetworkSpec& network, double in, double out) {
+  const bool orthogonal = network.init.scheme->distribution == nn::Distribution::orthogonal;
+  return operations_per_normal +
+         (orthogonal ? operations_per_orthogonal_weight_and_row * std::max(in, out) : 0);
+}
+
+double widest_signal(const nn::Widths& widths) {
+  int widest = widths[0];
+  for (int layer = 1; layer <= widths.depth(); ++layer) widest = std::max(widest, widths[layer]);
+  return widest;
+}
+
+/// Equal points of one bundle on one stage, and what of them is in flight.
+struct Work {
+  Work(const nn::NetworkSpec& spec, int stacked, Precision of, const Plan& under, int stages, int stage)
+      : network(spec), points(stacked), precision(of), plan(under), blocks{0, spec.depth()} {
+    if (stages > 1) blocks = cut({spec}, std::min(stages, spec.depth())).blocks_of(stage);
+    microbatches = microbatches_of(plan, {spec});
+    const int tiles = padded_rows(spec.batch) / tile_rows;
+    rows = double(points) * ((tiles + microbatches - 1) / microbatches) * tile_rows;
+    count_in_flight(stages, stage);
+  }
+
+  void count_in_flight(int stages, int stage) {
+    const double per_group = std::max(1.0, std::ceil(double(plan.points_per_group) / points));
+    // A microbatch whose weight pass is put off holds as much as its tapes did.
+    const auto window =
+        double(plan.schedule->window(stages, stage)) + plan.schedule->most_deferred(stages, stage);
+    if (plan.schedule->flush == pipeline::Flush::per_bundle) {
+      in_flight = std::min(window, double(microbatches));
+      return;
+    }
+    const double all = std::min(window, microbatches * per_group);
+    // A window need not begin with a bundle, so it may reach into one more.
+    bundles = std::min(std::ceil((all - 1) / microbatches) + 1, per_group);
+    in_flight = std::ceil(all / bundles);
+  }
+
+  double real_bytes() const { return precision == Precision::float64 ? 8 : 4; }
+  double padded(int width) const {
+    return precision == Precision::float64 ? padded_width<double>(width) : padded_width<float>(width);
+  }
+  double row_bytes(int width) const { return padded(width) * real_bytes() + sizeof(std::int32_t); }
+
+  const nn::NetworkSpec& network;
+  int points;
+  Precision precision;
+  const Plan& plan;
+  pipeline::BlockRange blocks;
+  int microbatches = 1;
+  double rows = 0;       ///< of one microbatch of the bundle
+  double in_flight = 1;  ///< microbatches of one bundle
+  double bundles = 1;    ///< on this stage at one time
+};
+
+/// One layer of a Work.
+struct LayerBytes {
+  LayerBytes(const Work& work, int layer)
+      : in(work.network.widths.fan_in(layer)), out(work.network.widths.fan_out(layer)) {
+    const double weights = work.padded(in) * work.padded(out) * work.real_bytes();
+    const double bias = work.network.init.has_bias(in) ? work.padded(out) * work.real_bytes() : 0;
+    block = weights + block_object_bytes + work.points * (block_point_bytes + bias);
+    tape = work.rows * (work.row_bytes(in) + work.row_bytes(out)) + 2 * signal_object_bytes;
+    measurement = work.points * (measurement_bytes + sizeof(double) * out);
+    const double unit_sums = work.points * 3.0 * (sizeof(double) + 1) * out;
+    // Gram matrices keep the signals of the microbatches that have come back; the others are still tapes.
+    const bool gram = nn::uses_gram_matrices(in, out, work.network.batch);
+    const double come_back = std::max(0.0, work.microbatches - work.in_flight);
+    accumulated = measurement + unit_sums + (gram ? come_back * tape : work.points * weights);
+  }
+
+  int in;
+  int out;
+  double block;        ///< weights and biases
+  double tape;         ///< of one microbatch
+  double measurement;  ///< of all points, while one microbatch goes through
+  double accumulated;  ///< of all points, from the first microbatch to the last
+};
+
+/// What the choice of a Checkpointing rests on, and what does not depend on it.
+struct Demand {
+  explicit Demand(const Work& work) {
+    const std::vector<int> observed = work.plan.layers.select(work.network.depth());
+    stage.blocks = work.blocks.size();
+    stage.in_flight = work.in_flight;
+    double widest = 0;
+    for (int layer = work.blocks.first + 1; layer <= work.blocks.end; ++layer) {
+      const bool is_observed = std::ranges::binary_search(observed, layer);
+      const LayerBytes bytes(work, layer);
+      add(work, bytes, is_observed);
+      widest = std::max({widest, work.row_bytes(bytes.in), work.row_bytes(bytes.out)});
+      rows += is_observed ? 1 : 0;
+      const double batch = padded_rows(work.network.batch);
+      const double gram = 8 * batch * (double(bytes.in) + bytes.out + 2 * batch);
+      at_work = std::max(at_work, work.plan.threads * gram);
+    }
+    stage.state_bytes = work.rows * widest + 2 * signal_object_bytes;
+    at_work += 4 * stage.state_bytes;
+    waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
+  }
+
+  void add(const Work& work, const LayerBytes& bytes, bool is_observed) {
+    const bool in_one_piece = work.microbatches == 1;
+    const double tape = bytes.tape + (is_observed && in_one_piece ? bytes.measurement : 0);
+    if (is_observed && !in_one_piece) accumulated += bytes.accumulated;
+    stage.weight_bytes += bytes.block;
+    stage.tape_bytes += tape;
+    stage.largest_weight_bytes = std::max(stage.largest_weight_bytes, bytes.block);
+    stage.largest_tape_bytes = std::max(stage.largest_tape_bytes, tape);
+    const double in = bytes.in;
+    const double out = bytes.out;
+    stage.forward_operations += work.rows * work.microbatches * out * (2 * in + operations_per_unit);
+    stage.generation_operations += in * out * operations_per_weight(work.network, in, out);
+  }
+
+  pipeline::StageDemand stage;
+  double rows = 0;         ///< of the point's table
+  double accumulated = 0;  ///< over microbatches
+  double at_work = 0;      ///< signals and Gram matrices of the layers at work
+  double waiting = 0;      ///< signals whose Gram matrices are not yet taken, where tapes do not make room
+};
+
+/// Tables of the points at work and of those that wait to be written.
+double table_bytes(const Work& work, double rows) {
+  const double table = rows * work.plan.row_bytes;
+  const double points = double(work.plan.points_per_group);
+  const double at_work = std::min(points, work.bundles * work.points) * table;
+  const double written_later = std::min({points * table, open_block_points * table, open_block_bytes});
+  const double copy = std::min(table, 6 * sizeof(double) * rows);  // a column on its way, or small pieces
+  return (points > work.bundles * work.points ? at_work + written_later : at_work) + copy;
+}
+
+double theory_bytes(const Work& work) {
+  return work.network.depth() * (prediction_bytes + prediction_work_bytes);
+}
+
+/// Bytes beyond the budget: what a decision is worth if none fits.
+double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total() - plan.memory.limit; }
+
+/// A sweep's axis that changes how much memory a point takes.
+bool changes_size(const sweep::Axis& axis) {
+  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch",
+                            "run.precision"};
+  return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
+    return std::ranges::find(keys, column.key) != keys.end();
+  });
+}
+
+/// A measure of memory that grows with every width, the depth, the batch and the precision.
+double size_of(const sweep::SweepPoint& point) {
+  const nn::NetworkSpec network = network_of(point);
+  double size = 0;
+  for (int layer = 1; layer <= network.depth(); ++layer) {
+    const double in = network.widths.fan_in(layer);
+    const double out = network.widths.fan_out(layer);
+    size += in * out + padded_rows(network.batch) * (in + out);
+  }
+  return size * (precision_of(point) == Precision::float64 ? 2 : 1);
+}
+
+/// Axis by axis the value that takes most: sizes grow along every axis, whatever stands on the others.
+std::uint64_t largest_point(const sweep::Sweep& sweep) {
+  constexpr std::uint64_t most_values = 200;
+  std::uint64_t best = 0;
+  std::uint64_t stride = sweep.size();
+  for (const sweep::Axis& axis : sweep.axes()) {
+    stride /= axis.size();
+    if (!changes_size(axis)) continue;
+    std::vector<std::uint64_t> values = sample(axis.size(), most_values);
+    values.push_back(axis.size() - 1);
+    const auto value = std::ranges::max_element(
+        values, {}, [&](std::uint64_t v) { return size_of(sweep.point(best + v * stride)); });
+    best += *value * stride;
+  }
+  return best;
+}
+
+/// How many points of the queue's window share their weights with this one.
+int sharing_points(const sweep::Sweep& sweep, std::uint64_t index, int most) {
+  constexpr std::uint64_t window = 1024;
+  const nn::NetworkSpec network = network_of(sweep.point(index));
+  const std::uint64_t first = index / window * window;
+  int sharing = 0;
+  for (std::uint64_t k = first; k < std::min(first + window, sweep.size()) && sharing < most; ++k) {
+    if (may_share_bundle(network, network_of(sweep.point(k)))) ++sharing;
+  }
+  return sharing;
+}
+
+int shortest_pipeline(const pipeline::Layout& layout) {
+  return layout.leftover() > 0 ? layout.leftover() : layout.stages;
+}
+
+/// Extra operations for each of the points, weights generated once included.
+double extra_per_point(const MemoryUse& use, const Demand& demand, int points) {
+  return (pipeline::extra_operations(use.checkpointing, demand.stage) + demand.stage.generation_operations) /
+         points;
+}
+
+MemoryUse decide(const Work& work, const Demand& demand) {
+  MemoryUse use;
+  use.process = work.plan.memory.process + libraries_at_work_bytes;
+  use.gradients = work.bundles * demand.accumulated + demand.at_work;
+  use.statistics = table_bytes(work, demand.rows) + bookkeeping_bytes * work.bundles * work.network.depth();
+  use.checkpointing = pipeline::smallest(demand.stage);
+  for (const double budget : {work.plan.memory.ample, work.plan.memory.limit}) {
+    const double left = (budget - use.total()) / work.bundles;
+    std::optional<pipeline::Checkpointing> fitting = pipeline::cheapest(demand.stage, left);
+    if (fitting && !fitting->keeps_tapes()) fitting = pipeline::cheapest(demand.stage, left - demand.waiting);
+    if (!fitting) continue;
+    use.checkpointing = *fitting;
+    break;
+  }
+  use.network = work.bundles * pipeline::bytes_of(use.checkpointing, demand.stage);
+  if (!use.checkpointing.keeps_tapes()) use.gradients += demand.waiting;
+  // The network is gone when the last bundle's prediction is made.
+  use.theory = std::max(0.0, theory_bytes(work) - use.network / work.bundles);
+  return use;
+}
+
+}  // namespace
+
+MemoryUse memory_of(const nn::NetworkSpec& network, int points, Precision precision, const Plan& plan,
+                    int stages, int stage) {
+  const Work work(network, points, precision, plan, stages, stage);
+  return decide(work, Demand(work));
+}
+
+int bundled_points(const Plan& plan, const nn::NetworkSpec& network, Precision precision) {
+  const double rows = padded_rows(network.batch);
+  const double bytes =
+      2 * sizeof(double) * rows * widest_signal(network.widths) * network.depth() / plan.layout.stages;
+  const double wanted = std::min(efficient_rows / rows, most_stacked_bytes / bytes);
+  int best = std::clamp(int(wanted), 1, plan.most_bundled);
+  if (plan.memory.limit == MemoryBudget::unlimited) return best;
+
+  double least = std::numeric_limits<double>::infinity();
+  for (int points = best; points >= 1; points /= 2) {
+    const Work work(network, points, precision, plan, shortest_pipeline(plan.layout), 0);
+    const Demand demand(work);
+    const MemoryUse use = decide(work, demand);
+    if (use.total() > plan.memory.limit && points > 1) continue;
+    const double cost = extra_per_point(use, demand, points);
+    if (cost >= least) continue;
+    least = cost;
+    best = points;
+    if (use.checkpointing == pipeline::Checkpointing{}) break;  // fewer points save nothing
+  }
+  return best;
+}
+
+LargestUse largest_use(const sweep::Sweep& sweep, const Plan& plan) {
+  const std::uint64_t index = largest_point(sweep);
+  const sweep::SweepPoint point = sweep.point(index);
+  const nn::NetworkSpec network = network_of(point);
+  const Precision precision = precision_of(point);
+  const int wanted = bundled_points(plan, network, precision);
+  const int stacked = std::min<int>(sharing_points(sweep, index, wanted),
+                                    int(std::min<std::uint64_t>(plan.points_per_group, 1 << 20)));
+  return {index, stacked, memory_of(network, stacked, precision, plan, shortest_pipeline(plan.layout), 0)};
+}
+
+void require_memory(const sweep::Sweep& sweep, const Plan& plan) {
+  const LargestUse largest = largest_use(sweep, plan);
+  if (missing_bytes(largest.use, plan) <= 0) return;
+  const nn::NetworkSpec network = network_of(sweep.point(largest.point));
+  throw UserError(fmt::format(
+      "--memory: {:.0f}M for each rank, but point {} (depth {}, batch {}) needs {:.0f}M even if it keeps as "
+      "little as possible: {:.0f}M for the program, {:.0f}M for the rows of its layers, {:.0f}M for the "
+      "layers at work; allow {:.0f}M, use fewer ranks on this host, more --stages, or store fewer layers "
+      "(statistics.layers)",
+      std::floor(plan.memory.limit / mebi), largest.point, network.depth(), network.batch,
+      std::ceil(largest.use.total() / mebi), largest.use.process / mebi, largest.use.statistics / mebi,
+      (largest.use.total() - largest.use.process - largest.use.statistics) / mebi,
+      std::ceil(largest.use.total() / mebi)));
+}
+
+}  // namespace gradflow::experiment

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "layer_observer.hpp"
+
+namespace gradflow::pipeline {
+
+/// What is measured of one layer while its microbatches pass: one record and one gradient sum per point.
+template <class Real>
+struct LayerMeasurement {
+  LayerMeasurement(const stats::Needs& needs, std::size_t points, const nn::Block<Real>& block)
+      : records(points), observer(needs, records), gradient(block.weight_gradient()) {}
+
+  std::vector<stats::LayerRecord> records;
+  LayerObserver<Real> observer;
+  std::unique_ptr<nn::WeightGradient<Real>> gradient;
+};
+
+}  // namespace gradflow::pipeline

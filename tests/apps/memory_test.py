@@ -1,0 +1,123 @@
+"""Memory: the same bits however little is kept, a peak as predicted, and a limit that cannot be kept is refused."""
+import json
+import os
+import unittest
+
+import program
+import results
+
+# Points of equal weights, so that they are stacked.
+SWEEP = """
+[network]
+depth = 60
+width = 100
+[init]
+sigma_b = 0.1
+[data]
+batch = 64
+[statistics]
+preset = "full"
+[sweep]
+network.activation = ["tanh", "relu"]
+init.sigma_w = [0.9, 1.6]
+"""
+
+LAYOUTS = [(None,), (2, "--stages", "2"), (3, "--stages", "3", "--microbatches", "2"), (4, "--stages", "2"),
+           (None, "--microbatches", "2"), (None, "--bundle", "1")]
+
+DEEP = """
+[network]
+depth = {depth}
+width = {width}
+activation = "tanh"
+[init]
+sigma_w = 1.2
+[data]
+batch = {batch}
+"""
+
+
+def decisions(sweep, *options, ranks=None):
+    """What `plan` decides as the limit falls, from keeping everything to as little as possible: limit and plan."""
+    limit = 8 << 30
+    while True:
+        ended = program.run("plan", sweep, "--json", "--memory", str(limit), *options, ranks=ranks)
+        if ended.returncode == program.MISTAKE:
+            return
+        plan = json.loads(ended.stdout)
+        yield limit, plan
+        limit = plan["bytes_per_rank"] - (1 << 18)
+
+
+def name_of(plan):
+    return plan["signals_kept_every"], plan["weights_kept"]
+
+
+def peak_bytes(*arguments):
+    """Largest resident size of the program alone."""
+    pid = os.posix_spawn(program.GRADFLOW, [program.GRADFLOW, *map(str, arguments)], os.environ,
+                         file_actions=[(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)])
+    _, status, usage = os.wait4(pid, 0)
+    if status != 0:
+        raise AssertionError(f"{arguments} ended with status {status}")
+    return usage.ru_maxrss * 1024
+
+
+class Memory(program.InFolder):
+    def test_no_bit_depends_on_what_is_kept(self):
+        sweep = self.write("sweep.toml", SWEEP)
+        program.measure(sweep, "reference.h5", "--threads", "1", "--bundle", "1")
+        expected = results.one_hash("reference.h5")
+        for ranks, *options in LAYOUTS:
+            for number, (limit, plan) in enumerate(decisions(sweep, *options, ranks=ranks)):
+                with self.subTest(ranks=ranks, options=options, decision=name_of(plan)):
+                    # The process is a little larger or smaller every time; the decision is the plan's or the next.
+                    program.measure(sweep, "out.h5", "--memory", str(limit + (1 << 20)), *options, ranks=ranks)
+                    self.assertEqual(results.one_hash("out.h5"), expected, results.differences("reference.h5", "out.h5"))
+                    os.unlink("out.h5")
+                if number == 3:
+                    break
+
+    def test_less_is_kept_as_the_limit_falls(self):
+        sweep = self.write("sweep.toml", DEEP.format(depth=20000, width=64, batch=64))
+        plans = [plan for _, plan in decisions(sweep)]
+        names = [name_of(plan) for plan in plans]
+
+        self.assertEqual(names[0], ([], True))
+        self.assertIn(([], False), names)  # normal weights cost less than a forward pass
+        self.assertEqual([len(spans) for spans, _ in names], sorted(len(spans) for spans, _ in names))
+        self.assertGreaterEqual(len(names[-1][0]), 2)
+
+    def test_the_peak_is_the_plan_s(self):
+        for depth, width, batch in ((3000, 64, 64), (300, 256, 100), (40, 700, 16)):
+            sweep = self.write("sweep.toml", DEEP.format(depth=depth, width=width, batch=batch))
+            for options in ((), ("--memory", "90M")):
+                with self.subTest(depth=depth, width=width, batch=batch, options=options):
+                    plan = json.loads(program.run("plan", sweep, "--json", *options).stdout)
+                    measured = peak_bytes("run", sweep, "-o", "out.h5", *options)
+                    os.unlink("out.h5")
+                    self.assertLess(abs(plan["bytes_per_rank"] / measured - 1), 0.10)
+                    self.assertLessEqual(measured, 1.1 * plan["memory_limit"])
+
+    def test_a_limit_below_one_layer_is_refused(self):
+        sweep = self.write("sweep.toml", DEEP.format(depth=50, width=3000, batch=64))
+        for command in (["plan", sweep], ["run", sweep, "-o", "out.h5"]):
+            for ranks in (None, 2):
+                with self.subTest(command=command, ranks=ranks):
+                    ended = program.run(*command, "--memory", "60M", ranks=ranks)
+                    self.assertEqual(ended.returncode, program.MISTAKE)
+                    self.assertRegex(ended.stderr, r"--memory: 60M .*depth 50, batch 64\) needs \d+M")
+                    self.assertEqual(ended.stderr.count("gradflow:"), 1)
+        self.assertEqual([path.name for path in self.folder.glob("*.*")], ["sweep.toml"])
+
+    def test_an_amount_that_is_none_is_refused(self):
+        sweep = self.write("sweep.toml", SWEEP)
+        for amount in ("much", "8GB", "-1G", ""):
+            with self.subTest(amount=amount):
+                ended = program.run("plan", sweep, "--memory", amount)
+                self.assertEqual(ended.returncode, program.MISTAKE)
+                self.assertIn("--memory", ended.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
