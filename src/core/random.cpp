@@ -102,12 +102,6 @@ Float symmetric(Words bits) {
   return (simd::hn::ConvertTo(floats, signed_bits) + constant<Float>(0.5)) * constant<Float>(0x1p-23);
 }
 
-/// Odd multiples of 2^-24 in (0, 1).
-Float unit_interval(Words bits) {
-  const auto positive_bits = BitCast(integers, simd::hn::ShiftRight<9>(bits));
-  return (simd::hn::ConvertTo(floats, positive_bits) + constant<Float>(0.5)) * constant<Float>(0x1p-23);
-}
-
 /// In [2^-33, 1): all 32 bits where they matter, near 0, whose logarithm is the tail of the normal
 /// distribution.
 Float fine_unit_interval(Words bits) {
@@ -226,13 +220,6 @@ void fill_uniform(Stream stream, std::uint32_t row, std::span<Real> out) {
 }
 
 template <class Real>
-void fill_unit_interval(Stream stream, std::uint32_t row, std::span<Real> out) {
-  fill<float>(stream, row, out, [](const ColumnPairs& bits) {
-    return Pairs{unit_interval(bits.even), unit_interval(bits.odd)};
-  });
-}
-
-template <class Real>
 void fill_truncated_normal(Stream stream, std::uint32_t row, std::span<Real> out) {
   fill<float>(stream, row, out, [](const ColumnPairs& bits) {
     return Pairs{truncated_normal(bits.even), truncated_normal(bits.odd)};
@@ -243,8 +230,6 @@ template void fill_normal(Stream, std::uint32_t, std::span<float>);
 template void fill_normal(Stream, std::uint32_t, std::span<double>);
 template void fill_uniform(Stream, std::uint32_t, std::span<float>);
 template void fill_uniform(Stream, std::uint32_t, std::span<double>);
-template void fill_unit_interval(Stream, std::uint32_t, std::span<float>);
-template void fill_unit_interval(Stream, std::uint32_t, std::span<double>);
 template void fill_truncated_normal(Stream, std::uint32_t, std::span<float>);
 template void fill_truncated_normal(Stream, std::uint32_t, std::span<double>);
 

@@ -61,21 +61,11 @@ FailureCode rescale(std::span<Real> v, std::int32_t& exponent) {
   return rescale(v, exponent, max_abs<Real>(v));
 }
 
-template <class Real>
-FailureCode bring_to_one(std::span<Real> v, std::int32_t& exponent) {
-  const Real largest = max_abs<Real>(v);
-  if (!std::isfinite(largest)) return FailureCode::non_finite;
-  if (largest == 0) return zero_sample(exponent);
-  return to_one(v, exponent, largest);
-}
-
 template float max_abs(std::span<const float>);
 template double max_abs(std::span<const double>);
 template FailureCode rescale(std::span<float>, std::int32_t&);
 template FailureCode rescale(std::span<double>, std::int32_t&);
 template FailureCode rescale(std::span<float>, std::int32_t&, float);
 template FailureCode rescale(std::span<double>, std::int32_t&, double);
-template FailureCode bring_to_one(std::span<float>, std::int32_t&);
-template FailureCode bring_to_one(std::span<double>, std::int32_t&);
 
 }  // namespace gradflow

@@ -79,18 +79,8 @@ TYPED_TEST(Rescale, SeesANonFiniteValueInEveryPlace) {
       row(0, place) = bad;
       std::int32_t exponent = 0;
       EXPECT_EQ(rescale(row.row(0), exponent), FailureCode::non_finite) << place;
-      EXPECT_EQ(bring_to_one(row.row(0), exponent), FailureCode::non_finite) << place;
     }
   }
-}
-
-TYPED_TEST(Rescale, BringsToOneOnDemand) {
-  Matrix<TypeParam> row = row_of<TypeParam>({-24, 1});
-  std::int32_t exponent = 7;
-  EXPECT_EQ(bring_to_one(row.row(0), exponent), FailureCode::none);
-  EXPECT_EQ(exponent, 11);
-  EXPECT_EQ(row(0, 0), -1.5);
-  EXPECT_EQ(row(0, 1), 0.0625);
 }
 
 TYPED_TEST(Rescale, FindsTheLargestMagnitudeOfARow) {

@@ -34,10 +34,6 @@ void fill_normal(Stream stream, std::uint32_t row, std::span<Real> out);
 template <class Real>
 void fill_uniform(Stream stream, std::uint32_t row, std::span<Real> out);
 
-/// Uniform on (0, 1), both ends excluded: odd multiples of 2^-24.
-template <class Real>
-void fill_unit_interval(Stream stream, std::uint32_t row, std::span<Real> out);
-
 /// N(0, 1) given |z| <= 2, by inversion: standard deviation truncated_normal_std, not 1.
 template <class Real>
 void fill_truncated_normal(Stream stream, std::uint32_t row, std::span<Real> out);

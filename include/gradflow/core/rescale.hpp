@@ -30,8 +30,4 @@ FailureCode rescale(std::span<Real> v, std::int32_t& exponent);
 template <class Real>
 FailureCode rescale(std::span<Real> v, std::int32_t& exponent, Real largest);
 
-/// As rescale, but max|v| ends in [1, 2) whatever it was.
-template <class Real>
-FailureCode bring_to_one(std::span<Real> v, std::int32_t& exponent);
-
 }  // namespace gradflow

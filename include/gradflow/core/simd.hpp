@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numbers>
 #include <type_traits>
 
 #include <hwy/highway.h>
@@ -153,8 +152,7 @@ inline Pack<float> to_float(Pack<std::uint32_t> x) {
   return high * constant<Pack<float>>(65536.0) + low;
 }
 
-// ---- elementary functions: at most 1 unit in the last place (tanh 3.5, erfc 1.5, sincospi 0.5), subnormal
-// arguments too
+// ---- elementary functions: at most 1 unit in the last place (tanh 3.5, erfc 1.5), subnormal arguments too
 
 #if HWY_CAP_GE512
 #define GRADFLOW_SLEEF_FLOAT(function, ulp) Sleef_finz_##function##f16_##ulp##avx512f
@@ -193,7 +191,6 @@ P each_lane(P x, F f) {
 
 GRADFLOW_SIMD_FUNCTION(exp, u10)
 GRADFLOW_SIMD_FUNCTION(expm1, u10)
-GRADFLOW_SIMD_FUNCTION(log, u10)
 GRADFLOW_SIMD_FUNCTION(log1p, u10)
 GRADFLOW_SIMD_FUNCTION(log10, u10)
 GRADFLOW_SIMD_FUNCTION(tanh, u35)
@@ -202,31 +199,6 @@ GRADFLOW_SIMD_FUNCTION(erfc, u15)
 GRADFLOW_SIMD_FUNCTION(sin, u10)
 GRADFLOW_SIMD_FUNCTION(cos, u10)
 GRADFLOW_SIMD_FUNCTION(atan, u10)
-
-template <class P>
-struct SinCos {
-  P sin;
-  P cos;
-};
-
-/// sin(pi x) and cos(pi x).
-#ifdef GRADFLOW_SLEEF_FLOAT
-inline SinCos<Pack<float>> sincospi(Pack<float> x) {
-  const auto both_values = GRADFLOW_SLEEF_FLOAT(sincospi, u05)(x.raw);
-  return {Pack<float>{both_values.x}, Pack<float>{both_values.y}};
-}
-inline SinCos<Pack<double>> sincospi(Pack<double> x) {
-  const auto both_values = GRADFLOW_SLEEF_DOUBLE(sincospi, u05)(x.raw);
-  return {Pack<double>{both_values.x}, Pack<double>{both_values.y}};
-}
-#else
-template <class P>
-SinCos<P> sincospi(P x) {
-  const auto angle = [](Element<P> v) { return std::numbers::pi * std::remainder(double(v), 2.0); };
-  return {each_lane(x, [&](Element<P> v) { return Element<P>(std::sin(angle(v))); }),
-          each_lane(x, [&](Element<P> v) { return Element<P>(std::cos(angle(v))); })};
-}
-#endif
 
 #undef GRADFLOW_SIMD_FUNCTION
 #undef GRADFLOW_SLEEF_FLOAT
