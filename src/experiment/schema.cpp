@@ -1,8 +1,6 @@
 #include "gradflow/experiment/schema.hpp"
 
-#include <fmt/format.h>
-
-#include "gradflow/core/catalogue.hpp"
+#include "gradflow/core/errors.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/initialiser.hpp"
@@ -14,6 +12,7 @@
 namespace gradflow::experiment {
 namespace {
 
+using sweep::Choice;
 using sweep::Complaint;
 using sweep::Key;
 using sweep::NamedValue;
@@ -33,35 +32,22 @@ Complaint one_of(std::string kind, std::span<const Row> table) {
 
 NamedValue named(std::string name) { return NamedValue{std::move(name), {}}; }
 
-/// The message of a UserError thrown by `read`, nothing if it throws none.
-template <class Read>
-std::string complaint_of(Read read) {
+std::vector<Choice> activations() {
+  std::vector<Choice> choices;
+  for (const nn::ActivationRow& row : nn::activations()) {
+    choices.push_back({std::string(row.name), {}});
+    if (!row.parameter.empty()) choices.back().parameters.emplace(row.parameter, row.default_parameter);
+  }
+  return choices;
+}
+
+std::string complain_of_layers(const Value& value) {
   try {
-    read();
+    stats::LayerSelection::parse(std::get<std::string>(value));
     return "";
   } catch (const UserError& error) {
     return error.what();
   }
-}
-
-std::string complain_of_activation(const Value& value) {
-  const auto& given = std::get<NamedValue>(value);
-  return complaint_of([&] {
-    const nn::ActivationRow& row = find(nn::activations(), "activation", given.name);
-    for (const auto& [parameter, number] : given.parameters) {
-      if (parameter == row.parameter) continue;
-      throw UserError(
-          fmt::format("activation \"{}\" has no parameter \"{}\"; {}", given.name, parameter,
-                      row.parameter.empty() ? "it has none" : fmt::format("it has: {}", row.parameter)));
-    }
-    nn::Activation::named(given.name, given.parameters.empty()
-                                          ? std::optional<double>()
-                                          : given.real(std::string(row.parameter), row.default_parameter));
-  });
-}
-
-std::string complain_of_layers(const Value& value) {
-  return complaint_of([&] { stats::LayerSelection::parse(std::get<std::string>(value)); });
 }
 
 std::vector<Key> network_keys() {
@@ -80,7 +66,7 @@ std::vector<Key> network_keys() {
        "units of the input and of each layer, instead of depth and width",
        sweep::between(1, most_units)},
       {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations",
-       complain_of_activation},
+       sweep::choice_of("activation", activations())},
       {"network.normalization", Type::name, named("none"), "before the activation",
        one_of("normalization", nn::normalizations())},
   };

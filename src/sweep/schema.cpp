@@ -1,6 +1,7 @@
 #include "gradflow/sweep/schema.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -69,9 +70,46 @@ Complaint unless_all(std::function<bool(double)> accepted, std::string wanted) {
   };
 }
 
-const std::string* name_in(const Value& value) {
-  if (const auto* named = std::get_if<NamedValue>(&value)) return &named->name;
-  return std::get_if<std::string>(&value);
+/// A text is a name without parameters; nothing for any other type.
+std::optional<NamedValue> name_in(const Value& value) {
+  if (const auto* named = std::get_if<NamedValue>(&value)) return *named;
+  if (const auto* text = std::get_if<std::string>(&value)) return NamedValue{*text, {}};
+  return {};
+}
+
+const Choice* find_choice(const std::vector<Choice>& choices, std::string_view name) {
+  const auto found =
+      std::find_if(choices.begin(), choices.end(), [=](const Choice& choice) { return choice.name == name; });
+  return found == choices.end() ? nullptr : &*found;
+}
+
+std::string names_of(const std::vector<Choice>& choices) {
+  std::vector<std::string_view> names;
+  for (const Choice& choice : choices) names.push_back(choice.name);
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
+std::string parameters_of(const Choice& choice) {
+  if (choice.parameters.empty()) return "it has none";
+  std::vector<std::string_view> names;
+  for (const auto& [name, fallback] : choice.parameters) names.push_back(name);
+  return fmt::format("it has: {}", fmt::join(names, " "));
+}
+
+/// What is wrong with the parameters given to a choice; empty if nothing is.
+std::string complain_of_parameters(const std::string& kind, const Choice& choice, const NamedValue& given) {
+  for (const auto& [name, value] : given.parameters) {
+    const auto known = choice.parameters.find(name);
+    if (known == choice.parameters.end()) {
+      return fmt::format("{} {} has no parameter {}; {}", kind, quoted(choice.name), quoted_briefly(name),
+                         parameters_of(choice));
+    }
+    if (known->second.index() == value.index()) continue;
+    const bool is_number = std::holds_alternative<double>(known->second);
+    return fmt::format("parameter {} of {}: expected {}", quoted(name), quoted(choice.name),
+                       expected(is_number ? Type::real : Type::text));
+  }
+  return "";
 }
 
 }  // namespace
@@ -113,13 +151,21 @@ Complaint between(double low, double high) {
                     fmt::format("a number from {} to {}", low, high));
 }
 
-Complaint one_of(std::string kind, std::vector<std::string> names) {
-  return [kind = std::move(kind), names = std::move(names)](const Value& value) -> std::string {
-    const std::string* name = name_in(value);
-    if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return "";
-    return fmt::format("unknown {} {}; choose one of: {}", kind, quoted_briefly(*name),
-                       fmt::join(names, " "));
+Complaint choice_of(std::string kind, std::vector<Choice> choices) {
+  return [kind = std::move(kind), choices = std::move(choices)](const Value& value) -> std::string {
+    const std::optional<NamedValue> given = name_in(value);
+    if (!given) return "";
+    const Choice* choice = find_choice(choices, given->name);
+    if (choice) return complain_of_parameters(kind, *choice, *given);
+    return fmt::format("unknown {} {}; choose one of: {}", kind, quoted_briefly(given->name),
+                       names_of(choices));
   };
+}
+
+Complaint one_of(std::string kind, std::vector<std::string> names) {
+  std::vector<Choice> choices;
+  for (std::string& name : names) choices.push_back({std::move(name), {}});
+  return choice_of(std::move(kind), std::move(choices));
 }
 
 Schema::Schema(std::vector<Key> keys) : keys_(std::move(keys)) {

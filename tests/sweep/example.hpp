@@ -12,7 +12,9 @@ namespace gradflow::sweep::example {
 
 /// A schema with a key of every type.
 inline Schema schema() {
-  const Complaint activations = one_of("activation", {"linear", "tanh", "erf", "leaky_relu"});
+  const Complaint activations = choice_of(
+      "activation",
+      {{"linear", {}}, {"tanh", {}}, {"erf", {}}, {"leaky_relu", {{"mode", "exact"}, {"slope", 0.01}}}});
   return Schema({
       {.name = "title",
        .type = Type::text,
@@ -22,6 +24,11 @@ inline Schema schema() {
        .enters_hash = false,
        .may_sweep = false},
       {.name = "seed", .type = Type::seed, .fallback = std::int64_t{0}, .doc = {}, .complaint = {}},
+      {.name = "network.block",
+       .type = Type::name,
+       .fallback = NamedValue{"dense", {}},
+       .doc = {},
+       .complaint = one_of("block", {"dense", "residual"})},
       {.name = "network.depth",
        .type = Type::integer,
        .fallback = std::int64_t{10},

@@ -34,7 +34,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{
             "[netwrk]\ndepth = 3\n",
             "x.toml:2:1: netwrk.depth: unknown key; did you mean network.depth? known keys: title seed "
-            "network.depth network.width network.widths network.activation network.branch_scale init.sigma_w "
+            "network.block network.depth network.width network.widths network.activation "
+            "network.branch_scale init.sigma_w "
             "init.sigma_b data.source data.path backward.source jacobian.directions run.checks run.threads"},
         Mistake{"[sweep]\n  init.mean = [1]\n",
                 "x.toml:2:8: init.mean: unknown key; known keys: init.sigma_w init.sigma_b"},
@@ -43,7 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{
             "'init.sigma_w' = 1\n",
             "x.toml:1:1: \"init.sigma_w\": unknown key; did you mean init.sigma_w? known keys: title seed "
-            "network.depth network.width network.widths network.activation network.branch_scale init.sigma_w "
+            "network.block network.depth network.width network.widths network.activation "
+            "network.branch_scale init.sigma_w "
             "init.sigma_b data.source data.path backward.source jacobian.directions run.checks run.threads"},
         Mistake{
             "[network]\nactivation = \"tahn\"\n",
@@ -52,7 +54,20 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{
             "[sweep]\nnetwork.activation = ['erf', { name = 'relu' }]\n",
             "x.toml:2:30: network.activation: unknown activation \"relu\"; choose one of: linear tanh erf "
-            "leaky_relu"}));
+            "leaky_relu"},
+        Mistake{
+            "[network]\nactivation = { name = 'tanh', slope = 0.1 }\n",
+            "x.toml:2:14: network.activation: activation \"tanh\" has no parameter \"slope\"; it has none"},
+        Mistake{"[sweep]\nnetwork.activation = ['tanh', { name = 'leaky_relu', slop = 0.1 }]\n",
+                "x.toml:2:31: network.activation: activation \"leaky_relu\" has no parameter \"slop\"; it "
+                "has: mode slope"},
+        Mistake{"[network]\nactivation = { name = 'leaky_relu', slope = '0.1' }\n",
+                "x.toml:2:14: network.activation: parameter \"slope\" of \"leaky_relu\": expected a number"},
+        Mistake{"[network]\nactivation = { name = 'leaky_relu', mode = 1 }\n",
+                "x.toml:2:14: network.activation: parameter \"mode\" of \"leaky_relu\": expected a text in "
+                "quotes"},
+        Mistake{"[network]\nblock = { name = 'dense', gates = 2 }\n",
+                "x.toml:2:9: network.block: block \"dense\" has no parameter \"gates\"; it has none"}));
 
 INSTANTIATE_TEST_SUITE_P(
     OfTypes, EveryMistake,
@@ -89,7 +104,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "digits of one "
                 "below 2^64"},
         Mistake{"network = 3\n",
-                "x.toml:1:1: network: unknown key; known keys: title seed network.depth network.width "
+                "x.toml:1:1: network: unknown key; known keys: title seed network.block network.depth "
+                "network.width "
                 "network.widths "
                 "network.activation network.branch_scale init.sigma_w init.sigma_b data.source data.path "
                 "backward.source jacobian.directions run.checks run.threads"}));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,8 +49,19 @@ Complaint at_least(double bound);
 Complaint above(double bound);
 /// Every number is in [low, high]. Texts pass.
 Complaint between(double low, double high);
-/// Every text or name is one of `names`; numbers pass. @param kind what the names are: "scheme"
+/// Every text or name is one of `names`, and a name comes without parameters; numbers pass.
+/// @param kind what the names are: "scheme"
 Complaint one_of(std::string kind, std::vector<std::string> names);
+
+/// A name that a key may hold, and its parameters with the values they have where a file gives none.
+struct Choice {
+  std::string name;
+  std::map<std::string, Parameter> parameters;
+};
+
+/// Every name is that of a choice, every parameter one of that choice's and of its default's type.
+/// @param kind what the names are: "activation"
+Complaint choice_of(std::string kind, std::vector<Choice> choices);
 
 /// The keys that a sweep file may hold. Sections are what stands before the last dot of a name.
 ///
