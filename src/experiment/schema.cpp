@@ -1,5 +1,7 @@
 #include "gradflow/experiment/schema.hpp"
 
+#include <algorithm>
+
 #include "gradflow/core/errors.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/nn/block.hpp"
@@ -12,6 +14,7 @@
 namespace gradflow::experiment {
 namespace {
 
+using sweep::Assignment;
 using sweep::Choice;
 using sweep::Complaint;
 using sweep::Key;
@@ -41,6 +44,14 @@ std::vector<Choice> activations() {
   return choices;
 }
 
+/// Equal widths are a depth and a width.
+std::vector<Assignment> spell_widths(const Value& value) {
+  const auto& widths = std::get<std::vector<std::int64_t>>(value);
+  const auto is_other = [&](std::int64_t width) { return width != widths.front(); };
+  if (widths.size() < 2 || std::ranges::any_of(widths, is_other)) return {{"network.widths", value}};
+  return {{"network.depth", std::int64_t(widths.size()) - 1}, {"network.width", widths.front()}};
+}
+
 std::string complain_of_layers(const Value& value) {
   try {
     stats::LayerSelection::parse(std::get<std::string>(value));
@@ -64,9 +75,11 @@ std::vector<Key> network_keys() {
        Type::integers,
        {},
        "units of the input and of each layer, instead of depth and width",
-       sweep::between(1, most_units)},
+       sweep::between(1, most_units),
+       spell_widths},
       {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations",
-       sweep::choice_of("activation", activations())},
+       sweep::choice_of("activation", activations()),
+       sweep::without_defaults("network.activation", activations())},
       {"network.normalization", Type::name, named("none"), "before the activation",
        one_of("normalization", nn::normalizations())},
   };

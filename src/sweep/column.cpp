@@ -30,23 +30,32 @@ void refuse_unequal_lengths(const Axis& axis) {
   }
 }
 
-template <class Text>
-std::string row_of(const Axis& axis, std::size_t index, Text text) {
+std::string display_row(const Axis& axis, std::size_t index) {
   std::string row;
-  for (const Column& column : axis.columns) row += (row.empty() ? "" : ", ") + text(column.values[index]);
+  for (const Column& column : axis.columns) row += (row.empty() ? "" : ", ") + display(column.values[index]);
   return row;
 }
 
-void refuse_repeated_values(const Axis& axis) {
+/// One text for all rows that say the same.
+std::string canonical_row(const Axis& axis, const Schema& schema, std::size_t index) {
+  std::string row;
+  for (const Column& column : axis.columns) {
+    for (const auto& [key, value] : spelled(*schema.find(column.key), column.values[index])) {
+      row += key + '=' + canonical(value) + '\n';
+    }
+  }
+  return row;
+}
+
+void refuse_repeated_values(const Axis& axis, const Schema& schema) {
   std::unordered_map<std::string, std::size_t> seen;
   for (std::size_t i = 0; i < axis.size(); ++i) {
-    const auto [first, is_new] = seen.emplace(row_of(axis, i, canonical), i);
+    const auto [first, is_new] = seen.emplace(canonical_row(axis, schema, i), i);
     if (is_new) continue;
     const Column& column = axis.columns.front();
-    throw error_at(
-        column.place_of(i), column.key,
-        fmt::format("value {} of the axis repeats value {}: {}; expected different values", i + 1,
-                    first->second + 1, row_of(axis, i, [](const Value& value) { return display(value); })));
+    throw error_at(column.place_of(i), column.key,
+                   fmt::format("value {} of the axis repeats value {}: {}; expected different values", i + 1,
+                               first->second + 1, display_row(axis, i)));
   }
 }
 
@@ -63,11 +72,11 @@ Column read_column(const Key& key, const Item& item) {
                              display(item), generator_names()));
 }
 
-std::uint64_t checked_size(const std::vector<Axis>& axes, const std::string& file) {
+std::uint64_t checked_size(const std::vector<Axis>& axes, const Schema& schema, const std::string& file) {
   std::uint64_t size = 1;
   for (const Axis& axis : axes) {
     refuse_unequal_lengths(axis);
-    refuse_repeated_values(axis);
+    refuse_repeated_values(axis, schema);
     if (!__builtin_mul_overflow(size, static_cast<std::uint64_t>(axis.size()), &size)) continue;
     throw UserError(
         fmt::format("{}: the grid has 2^64 points or more; expected fewer or shorter axes", file));

@@ -37,7 +37,8 @@ Column read_column(const Key& key, const Item& item);
 void apply_override(Contents& contents, const Schema& schema, const std::string& option);
 
 /// The number of points.
-/// @throws UserError for columns of unequal lengths, combinations that occur twice, and 2^64 points or more
-std::uint64_t checked_size(const std::vector<Axis>& axes, const std::string& file);
+/// @throws UserError for columns of unequal lengths, combinations that occur twice however they are written,
+/// and 2^64 points or more
+std::uint64_t checked_size(const std::vector<Axis>& axes, const Schema& schema, const std::string& file);
 
 }  // namespace gradflow::sweep

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gradflow/core/errors.hpp"
+
 namespace gradflow::sweep {
 
 const Value* Grid::unswept(const Key& key) const {
@@ -10,22 +12,32 @@ const Value* Grid::unswept(const Key& key) const {
   return key.fallback ? &*key.fallback : nullptr;
 }
 
-std::string hash_line(const HashLine& line, const Value& value) {
-  const std::string text = canonical(value);
-  return text == line.fallback ? "" : line.key->name + '=' + text + '\n';
+std::vector<HashedKey> hashed_keys_of(const Schema& schema) {
+  std::vector<HashedKey> keys;
+  for (const Key& key : schema.keys()) {
+    if (key.enters_hash) keys.push_back({key.name, key.fallback ? canonical(*key.fallback) : ""});
+  }
+  std::ranges::sort(keys, {}, &HashedKey::name);
+  return keys;
 }
 
-std::vector<HashLine> hash_lines_of(const Grid& grid) {
-  std::vector<HashLine> lines;
+HashLines fixed_lines_of(const Grid& grid) {
+  HashLines lines(grid.hashed_keys.size());
   for (const Key& key : grid.schema.keys()) {
-    if (!key.enters_hash) continue;
-    HashLine line{&key, key.fallback ? canonical(*key.fallback) : "", ""};
-    if (const Value* value = grid.unswept(key)) line.fixed_line = hash_line(line, *value);
-    lines.push_back(std::move(line));
+    if (!key.enters_hash || grid.swept.contains(key.name)) continue;
+    if (const Value* value = grid.unswept(key)) write_lines(grid, key, *value, lines);
   }
-  std::sort(lines.begin(), lines.end(),
-            [](const HashLine& a, const HashLine& b) { return a.key->name < b.key->name; });
   return lines;
+}
+
+void write_lines(const Grid& grid, const Key& key, const Value& value, HashLines& lines) {
+  for (const auto& [name, said] : spelled(key, value)) {
+    const auto hashed = std::ranges::lower_bound(grid.hashed_keys, name, {}, &HashedKey::name);
+    expect(hashed != grid.hashed_keys.end() && hashed->name == name, name + " enters the hash");
+    const std::string text = canonical(said);
+    if (text == hashed->fallback) continue;
+    lines[std::size_t(hashed - grid.hashed_keys.begin())] = name + '=' + text + '\n';
+  }
 }
 
 }  // namespace gradflow::sweep

@@ -12,25 +12,24 @@
 
 namespace gradflow::sweep {
 
-/// One line of the text that point_hash hashes, apart from what depends on the point.
-struct HashLine {
-  const Key* key = nullptr;
-  std::string fallback;    ///< canonical; empty if the key has none
-  std::string fixed_line;  ///< of a key that is not swept; empty if it equals its default
-};
-
 /// Where a swept key stands.
 struct Swept {
   std::size_t axis, column;
 };
 
+/// A key that enters point_hash.
+struct HashedKey {
+  std::string name;
+  std::string fallback;  ///< canonical; empty if the key has none
+};
+
+/// What point_hash hashes: for each hashed key "name=value\n", or nothing for a default or an absent value.
+using HashLines = std::vector<std::string>;
+
 /// Everything that a sweep and its points share.
 struct Grid {
   Grid(Schema its_schema, Contents its_contents)
       : schema(std::move(its_schema)), contents(std::move(its_contents)) {}
-  Grid(const Grid&) = delete;  // hash_lines point into schema
-  Grid& operator=(const Grid&) = delete;
-
   /// The value outside the axes: given or by default; nullptr if absent.
   const Value* unswept(const Key& key) const;
 
@@ -41,12 +40,16 @@ struct Grid {
   std::vector<std::string> overrides;
   std::uint64_t size = 1;
   std::map<std::string, Swept, std::less<>> swept;
-  std::vector<HashLine> hash_lines;  ///< sorted by key
+  std::vector<HashedKey> hashed_keys;  ///< sorted by name
+  HashLines fixed_lines;               ///< what the values outside the axes say
 };
 
-/// "key=value\n", or nothing if the value is the default.
-std::string hash_line(const HashLine& line, const Value& value);
+std::vector<HashedKey> hashed_keys_of(const Schema& schema);
 
-std::vector<HashLine> hash_lines_of(const Grid& grid);
+/// @pre grid.hashed_keys and grid.swept are filled
+HashLines fixed_lines_of(const Grid& grid);
+
+/// Writes what `value` says into the lines of the keys that it is spelled in.
+void write_lines(const Grid& grid, const Key& key, const Value& value, HashLines& lines);
 
 }  // namespace gradflow::sweep

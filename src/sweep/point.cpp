@@ -86,11 +86,10 @@ UserError SweepPoint::error(std::string_view key, std::string_view message) cons
 }
 
 std::uint64_t SweepPoint::hash() const {
+  HashLines lines = grid_->fixed_lines;
+  for (const auto& [key, where] : grid_->swept) write_lines(*grid_, known(*grid_, key), at(key), lines);
   std::string text;
-  for (const HashLine& line : grid_->hash_lines) {
-    const bool swept = grid_->swept.contains(line.key->name);
-    text += swept ? hash_line(line, at(line.key->name)) : line.fixed_line;
-  }
+  for (const std::string& line : lines) text += line;
   return xxh64(text);
 }
 

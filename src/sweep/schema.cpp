@@ -168,6 +168,24 @@ Complaint one_of(std::string kind, std::vector<std::string> names) {
   return choice_of(std::move(kind), std::move(choices));
 }
 
+Spelling without_defaults(std::string key, std::vector<Choice> choices) {
+  return [key = std::move(key), choices = std::move(choices)](const Value& value) {
+    NamedValue said = std::get<NamedValue>(value);
+    if (const Choice* choice = find_choice(choices, said.name)) {
+      std::erase_if(said.parameters, [&](const auto& given) {
+        const auto known = choice->parameters.find(given.first);
+        return known != choice->parameters.end() && known->second == given.second;
+      });
+    }
+    return std::vector<Assignment>{{key, std::move(said)}};
+  };
+}
+
+std::vector<Assignment> spelled(const Key& key, const Value& value) {
+  if (key.spelling) return key.spelling(value);
+  return {{key.name, value}};
+}
+
 Schema::Schema(std::vector<Key> keys) : keys_(std::move(keys)) {
   std::set<std::string> names, coordinates;
   for (const Key& key : keys_) {

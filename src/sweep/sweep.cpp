@@ -57,9 +57,10 @@ Sweep Sweep::parse(std::string text, const std::filesystem::path& file, const Sc
   grid->text = std::move(text);
   grid->file = file;
   grid->overrides = overrides;
-  grid->size = checked_size(grid->contents.axes, file.string());
+  grid->size = checked_size(grid->contents.axes, schema, file.string());
   grid->swept = swept_keys(grid->contents.axes);
-  grid->hash_lines = hash_lines_of(*grid);
+  grid->hashed_keys = hashed_keys_of(schema);
+  grid->fixed_lines = fixed_lines_of(*grid);
   return Sweep(grid);
 }
 

@@ -12,9 +12,8 @@ namespace gradflow::sweep::example {
 
 /// A schema with a key of every type.
 inline Schema schema() {
-  const Complaint activations = choice_of(
-      "activation",
-      {{"linear", {}}, {"tanh", {}}, {"erf", {}}, {"leaky_relu", {{"mode", "exact"}, {"slope", 0.01}}}});
+  const std::vector<Choice> activations{
+      {"linear", {}}, {"tanh", {}}, {"erf", {}}, {"leaky_relu", {{"mode", "exact"}, {"slope", 0.01}}}};
   return Schema({
       {.name = "title",
        .type = Type::text,
@@ -40,7 +39,8 @@ inline Schema schema() {
        .type = Type::name,
        .fallback = NamedValue{"tanh", {}},
        .doc = {},
-       .complaint = activations},
+       .complaint = choice_of("activation", activations),
+       .spelling = without_defaults("network.activation", activations)},
       {.name = "network.branch_scale",
        .type = Type::real_or_text,
        .fallback = 1.0,

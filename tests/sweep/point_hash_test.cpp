@@ -60,6 +60,36 @@ TEST(PointHash, KeepsItsValueWhenTheSchemaGrows) {
   EXPECT_EQ(grown.point(0).hash(), 0x3182f531d7ad46a1U);
 }
 
+TEST(PointHash, LeavesOutParametersThatEqualTheirDefault) {
+  const auto hash = hash_of("[network]\nactivation = 'leaky_relu'\n");
+
+  EXPECT_EQ(hash_of("[network]\nactivation = { name = 'leaky_relu', slope = 0.01 }\n"), hash);
+  EXPECT_EQ(hash_of("[network]\nactivation = { name = 'leaky_relu', mode = 'exact', slope = 0.01 }\n"), hash);
+  EXPECT_NE(hash_of("[network]\nactivation = { name = 'leaky_relu', slope = 0.02 }\n"), hash);
+  EXPECT_EQ(hash, 0x788808d2289cadffU);  // network.activation="leaky_relu"
+}
+
+TEST(PointHash, IsThatOfTheSpelling) {
+  std::vector<Key> keys = example::schema().keys();
+  keys.push_back({.name = "network.square",  // 20 says depth = 20 and width = 20
+                  .type = Type::integer,
+                  .fallback = {},
+                  .doc = {},
+                  .complaint = {},
+                  .spelling = [](const Value& side) {
+                    return std::vector<Assignment>{{"network.width", side}, {"network.depth", side}};
+                  }});
+  const auto sweep_with_squares = [&](const std::string& text) {
+    return Sweep::parse(text, "x.toml", Schema(keys));
+  };
+
+  for (const std::string side : {"20", "10"}) {  // 10 is the default of the depth, and of no width
+    const auto hash = hash_of("[network]\ndepth = " + side + "\nwidth = " + side + "\n");
+    EXPECT_EQ(sweep_with_squares("[network]\nsquare = " + side + "\n").point(0).hash(), hash);
+    EXPECT_EQ(sweep_with_squares("[sweep]\nnetwork.square = [3, " + side + "]\n").point(1).hash(), hash);
+  }
+}
+
 TEST(PointHash, TellsNeighbouringRealsApart) {
   EXPECT_NE(hash_of("[init]\nsigma_w = 0.1\n"), hash_of("[init]\nsigma_w = 0.10000000000000002\n"));
 }

@@ -156,6 +156,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{
             "[sweep]\ninit.sigma_w = [0.0, -0.0]\n",
             "x.toml:2:22: init.sigma_w: value 2 of the axis repeats value 1: 0.0; expected different values"},
+        Mistake{"[sweep]\nnetwork.activation = ['leaky_relu', { name = 'leaky_relu', slope = 0.01 }]\n",
+                "x.toml:2:37: network.activation: value 2 of the axis repeats value 1: {leaky_relu, slope = "
+                "0.01}; expected different values"},
         Mistake{"[[zip]]\nseed = [1, 1, 1]\ninit.sigma_w = [1, 2, 1]\n",
                 "x.toml:2:15: seed: value 3 of the axis repeats value 1: 1, 1.0; expected different values"},
         Mistake{"[sweep]\nseed = { range = [0, 100000] }\nnetwork.depth = { range = [1, 100001] }\n"

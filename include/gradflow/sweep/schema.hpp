@@ -30,6 +30,16 @@ std::string_view expected(Type type);
 /// Empty if the value is acceptable; otherwise what was read and what was expected, the text after "key: ".
 using Complaint = std::function<std::string(const Value&)>;
 
+/// A value for a key, by the key's name.
+struct Assignment {
+  std::string key;
+  Value value;
+};
+
+/// What a value says, in the one of several spellings that enters the hash: widths = [8, 8, 8] says depth = 2
+/// and width = 8. Frozen as canonical() is.
+using Spelling = std::function<std::vector<Assignment>(const Value&)>;
+
 /// One key that a sweep file may hold.
 struct Key {
   std::string name;  ///< with its section: "init.sigma_w"
@@ -39,6 +49,7 @@ struct Key {
   std::optional<Value> fallback;
   std::string doc;
   Complaint complaint;      ///< beyond the type; may be empty
+  Spelling spelling = {};   ///< of values that can be said in two ways; empty: the value itself
   bool enters_hash = true;  ///< false for what cannot change a result
   bool may_sweep = true;    ///< false for what all points share; true needs enters_hash
 };
@@ -62,6 +73,13 @@ struct Choice {
 /// Every name is that of a choice, every parameter one of that choice's and of its default's type.
 /// @param kind what the names are: "activation"
 Complaint choice_of(std::string kind, std::vector<Choice> choices);
+
+/// { name = "leaky_relu", slope = 0.01 } says what "leaky_relu" says, if that is its default. So no default
+/// of a parameter may ever change.
+Spelling without_defaults(std::string key, std::vector<Choice> choices);
+
+/// What `value` says by the spelling of `key`.
+std::vector<Assignment> spelled(const Key& key, const Value& value);
 
 /// The keys that a sweep file may hold. Sections are what stands before the last dot of a name.
 ///

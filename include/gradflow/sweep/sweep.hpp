@@ -44,7 +44,7 @@ class SweepPoint {
   ///
   /// xxh64 with seed 0 of the lines "key=canonical value\n", sorted by key as bytes, of all keys that enter
   /// the hash and differ from their default. A key that is absent counts as its default, so the schema may
-  /// grow.
+  /// grow. Values are those of the keys' spellings: one configuration has one hash however it is written.
   std::uint64_t hash() const;
 
  private:
