@@ -49,7 +49,7 @@ constexpr std::array point_columns{
                 "-1 / ln (dc'/dc at c*)", [](const Prediction& p) { return p.asymptotics.depth_scale.c; }},
     PointColumn{"theory_depth_scale_q", "layers over which a difference of variance shrinks by e",
                 "-1 / ln (dq'/dq at q*)", [](const Prediction& p) { return p.asymptotics.depth_scale.q; }},
-    PointColumn{"theory_fixed_point_q", "variance of deep preactivations", "q* = q'(q*)",
+    PointColumn{"theory_fixed_point_q", "variance of deep preactivations", "q* = q'(q*); inf if q grows for ever",
                 [](const Prediction& p) { return p.asymptotics.fixed_point.q; }},
     PointColumn{"theory_fixed_point_stability", "what the variance does near q*", stability_meaning,
                 [](const Prediction& p) { return double(p.asymptotics.fixed_point.stability); }},
@@ -107,7 +107,8 @@ Prediction predict(const nn::NetworkSpec& network) {
   prediction.profile = theory::predict(dense);
   if (network.backward.loss != "random") std::ranges::fill(prediction.profile.dgrad_log10_rms, unknown);
   if (all_equal(dense.sigma_w) && all_equal(dense.sigma_b)) {
-    prediction.asymptotics = theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0]);
+    prediction.asymptotics =
+        theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);
   }
   if (all_equal(dense.sigma_b))
     prediction.critical = theory::critical_sigma_w(dense.activation, dense.sigma_b[0]);

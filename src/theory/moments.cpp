@@ -53,6 +53,15 @@ Moments::Moments(const nn::Activation& activation)
       slope_above_(activation.slope(1)),
       slope_below_(activation.slope(-1)) {}
 
+Scaled Moments::same_side() const {
+  return Scaled::of(slope_above_) * Scaled::of(slope_above_) +
+         Scaled::of(slope_below_) * Scaled::of(slope_below_);
+}
+
+Scaled Moments::opposite_sides() const {
+  return Scaled::of(2) * Scaled::of(slope_above_) * Scaled::of(slope_below_);
+}
+
 Scaled Moments::inner(Scaled q) const {
   if (activation_.positively_homogeneous()) return Scaled::of(1);
   const Scaled least = Scaled::of(1, -farthest_exponent);
@@ -82,7 +91,7 @@ Scaled Moments::square(Scaled q) const {
 
 Scaled Moments::slope_square(Scaled q) const {
   if (activation_.positively_homogeneous()) {
-    return Scaled::of((squared(slope_above_) + squared(slope_below_)) / 2);
+    return same_side() * Scaled::of(0.5);
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of((1 + std::exp(-2 * value)) / 2);
@@ -106,9 +115,8 @@ Scaled Moments::growth(Scaled q) const {
 Scaled Moments::product(Scaled q, double c) const {
   if (c == 1) return square(q);
   if (activation_.positively_homogeneous()) {
-    const double same = squared(slope_above_) + squared(slope_below_);
-    const double mixed = 2 * slope_above_ * slope_below_;
-    return q * Scaled::of(same * rectified_product(c) - mixed * rectified_product(-c));
+    return q * (same_side() * Scaled::of(rectified_product(c)) -
+                opposite_sides() * Scaled::of(rectified_product(-c)));
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(sine_product(value, c)) * square_ratio(q);
@@ -119,9 +127,7 @@ Scaled Moments::product(Scaled q, double c) const {
 Scaled Moments::slope_product(Scaled q, double c) const {
   if (c == 1) return slope_square(q);
   if (activation_.positively_homogeneous()) {
-    const double same = squared(slope_above_) + squared(slope_below_);
-    const double mixed = 2 * slope_above_ * slope_below_;
-    return Scaled::of(same * both_positive(c) + mixed * both_positive(-c));
+    return same_side() * Scaled::of(both_positive(c)) + opposite_sides() * Scaled::of(both_positive(-c));
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(cosine_product(value, c));

@@ -42,7 +42,7 @@ class CorrelationCurve {
   CorrelationCurve& operator=(const CorrelationCurve&) = delete;
 
   double operator()(double c) {
-    if (c == 1) return 1;
+    if (c == 1 || std::isnan(c)) return c;
     const bool few = ++evaluations_ <= 20;
     return few || c < 0 ? cosine_(c) : by_angle_(std::acos(c));
   }

@@ -1,6 +1,7 @@
 #include "gradflow/theory/phase.hpp"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <gtest/gtest.h>
@@ -12,6 +13,8 @@ namespace gradflow::theory {
 namespace {
 
 nn::Activation named(std::string_view name) { return nn::Activation::named(name); }
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // What is printed with six digits is tested to half of the last.
 constexpr double six_digits = 5e-7;
@@ -97,7 +100,14 @@ INSTANTIATE_TEST_SUITE_P(Catalogue, EveryActivation, testing::ValuesIn(whole_cat
 TEST_P(EveryActivation, IsCriticalWhereItSaysSo) {
   const double sigma_b = std::sqrt(0.05);
   const CriticalPoint critical = critical_sigma_w(GetParam(), sigma_b);
-  if (critical.stability == Stability::none || critical.stability == Stability::marginal) return;
+  ASSERT_EQ(critical.stability == Stability::none, GetParam().name() == "softplus");
+  ASSERT_EQ(critical.stability == Stability::marginal, GetParam().positively_homogeneous());
+  if (critical.stability == Stability::none) return;
+  if (critical.stability == Stability::marginal) {  // critical at any q, and at none of them for ever
+    EXPECT_NEAR(chi1(GetParam(), critical.sigma_w, 3), 1, 1e-15);
+    EXPECT_TRUE(std::isnan(critical.q));
+    return;
+  }
 
   // The relative error of q is the quadrature's times q / (d sigma_b^2 / d ln q), at most 1e3 for this
   // catalogue.
@@ -127,10 +137,113 @@ TEST(QFixedPoint, AtZeroAttractsTanhBelowTheCriticalPointAndRepelsItAbove) {
   EXPECT_EQ(above.stability, Stability::attracting);
 }
 
-TEST(QFixedPoint, OfAnExplodingReluIsRepellingOrAbsent) {
-  EXPECT_EQ(q_fixed_point(named("relu"), 2, 0).stability, Stability::repelling);
-  EXPECT_EQ(q_fixed_point(named("relu"), 2, 0.1).stability, Stability::none);
+TEST(QFixedPoint, OfAnExplodingReluIsAtInfinity) {
+  for (double sigma_b : {0.0, 0.1}) {
+    EXPECT_EQ(q_fixed_point(named("relu"), 2, sigma_b).q, infinity);
+    EXPECT_EQ(q_fixed_point(named("relu"), 2, sigma_b).stability, Stability::none);
+  }
+  EXPECT_EQ(q_fixed_point(named("relu"), 2, 0, 0).q, 0);  // nothing in, nothing out
+  EXPECT_EQ(q_fixed_point(named("relu"), 2, 0, 0).stability, Stability::repelling);
   EXPECT_EQ(q_fixed_point(named("relu"), std::numbers::sqrt2, 0).stability, Stability::marginal);
+}
+
+TEST(QFixedPoint, OfSeluIsReachedByANetworkThatBeginsOnIt) {
+  const FixedPoint fixed_point = q_fixed_point(named("selu"), 1, 0, 1);  // Klambauer et al. (2017)
+
+  EXPECT_NEAR(fixed_point.q, 1, 1e-10);
+  EXPECT_EQ(fixed_point.stability, Stability::attracting);
+}
+
+TEST(QFixedPoint, IsFoundBeyondTheRangeOfTheActivationsFeatures) {
+  const FixedPoint fixed_point = q_fixed_point(named("softsign"), 1e10, 0);
+
+  // phi^2 is 1 - 2/|z| + ..., E 1/|z| of the order of 1e-10 ln 1e10.
+  EXPECT_NEAR(fixed_point.q / 1e20, 1, 1e-8);
+  EXPECT_EQ(fixed_point.stability, Stability::attracting);
+}
+
+struct Start {
+  const char* activation;
+  double sigma_w;
+  double sigma_b;
+  double input_square;
+};
+
+class AnyStart : public testing::TestWithParam<Start> {};
+INSTANTIATE_TEST_SUITE_P(
+    Asymptotics, AnyStart,
+    testing::Values(Start{"gelu", std::sqrt(2.4), 0.225, 1},     // explodes past two fixed points
+                    Start{"gelu", std::sqrt(2.4), 0.225, 0.01},  // settles on the lower of them
+                    Start{"gelu", 1.55, 0.2, 1},                 // explodes past two fixed points
+                    Start{"gelu", 1.55, 0.2, 0.01},              //
+                    Start{"gelu", 1.6, 0, 1},                    // explodes
+                    Start{"gelu", 1.6, 0, 0.01},                 // dies out: 0 attracts up to sigma_w = 2
+                    Start{"silu", 1.6, 0.3, 1},                  //
+                    Start{"tanh", 1.5, 0, 1e6},                  // falls on its fixed point
+                    Start{"tanh", 1.5, 0, 1e-6},                 // rises to it
+                    Start{"softplus", 1.2, 0.1, 1},              //
+                    Start{"softplus", 1.5, 0.1, 1}));            // explodes
+
+TEST_P(AnyStart, EndsWhereIterationDoes) {
+  const auto& [activation, sigma_w, sigma_b, input_square] = GetParam();
+  const nn::Activation phi = named(activation);
+
+  const Asymptotics there = asymptotics(phi, sigma_w, sigma_b, input_square);
+  double q = sigma_w * sigma_w * input_square + sigma_b * sigma_b;
+  for (int l = 0; l < 3000 && q > 1e-200 && q < 1e100; ++l) q = q_map(phi, sigma_w, sigma_b, q);
+
+  EXPECT_NEAR(there.chi1, chi1(phi, sigma_w, q), 1e-9);
+  if (q > 1e100) {
+    EXPECT_EQ(there.fixed_point.q, infinity);
+    EXPECT_EQ(there.fixed_point.stability, Stability::none);
+  } else {
+    EXPECT_NEAR(there.fixed_point.q, q, 1e-9 * q + 1e-200);
+    EXPECT_EQ(there.fixed_point.stability, Stability::attracting);
+  }
+}
+
+TEST(Asymptotics, FindBothOfTwoFixedPointsWithinAFactorOfTwo) {
+  const Asymptotics below = asymptotics(named("gelu"), std::sqrt(2.4), 0.225, 0.01);
+
+  EXPECT_NEAR(below.fixed_point.q, 0.271358, six_digits);
+  EXPECT_NEAR(below.chi1, 0.867532, six_digits);
+}
+
+TEST_P(EveryActivation, HasAsymptoticsForWeightsAndBiasesOfAnySize) {
+  for (double sigma_b : {0.0, 0.3, 1e200}) {
+    for (double sigma_w : {0.0, 1e-200}) {  // h vanishes from z: what is left are the biases
+      const Asymptotics there = asymptotics(GetParam(), sigma_w, sigma_b);
+      const bool no_signal = sigma_w == 0 && sigma_b == 0;
+
+      EXPECT_EQ(there.fixed_point.stability, Stability::attracting);
+      EXPECT_DOUBLE_EQ(there.fixed_point.q, sigma_b * sigma_b);
+      EXPECT_EQ(there.chi1, 0);
+      EXPECT_TRUE(no_signal ? std::isnan(there.c_star) : there.c_star == 1) << there.c_star;
+    }
+    const Asymptotics huge = asymptotics(GetParam(), 1e200, sigma_b);
+    EXPECT_EQ(huge.fixed_point.q, infinity);
+    EXPECT_EQ(huge.fixed_point.stability, GetParam().bounded() ? Stability::attracting : Stability::none);
+    EXPECT_GT(huge.chi1, 1e100);
+    EXPECT_GE(huge.c_star, 0);
+    EXPECT_LE(huge.c_star, 1);
+    EXPECT_NO_THROW(critical_sigma_w(GetParam(), sigma_b));
+  }
+}
+
+TEST(Asymptotics, CoverParametersWhoseSquareIsNoDouble) {
+  const nn::Activation steep = nn::Activation::named("leaky_relu", 1e160);
+
+  EXPECT_NEAR(critical_sigma_w(steep, 0).sigma_w, std::numbers::sqrt2 * 1e-160, 1e-175);
+  EXPECT_NEAR(asymptotics(steep, 1e-160, 0).chi1, 0.5, 1e-15);
+  EXPECT_NEAR(asymptotics(steep, 1e-160, 0).depth_scale.gradient, 1 / std::log(2), 1e-14);
+  EXPECT_NO_THROW(asymptotics(nn::Activation::named("elu", 1e160), 1, 0));
+  EXPECT_NO_THROW(critical_sigma_w(nn::Activation::named("elu", 1e160), 0));
+}
+
+TEST(Asymptotics, HaveDepthScalesBeyondTheRangeOfADouble) {
+  // chi1 = 1e-400: it shrinks by e in 1 / (400 ln 10) layers.
+  EXPECT_NEAR(asymptotics(named("linear"), 1e-200, 0).depth_scale.gradient * 400 * std::numbers::ln10, 1,
+              1e-14);
 }
 
 TEST(Asymptotics, OfTanhOnBothSidesOfTheCriticalPoint) {
@@ -166,13 +279,13 @@ TEST(Asymptotics, ShowThatLibraryGainsAreNotCritical) {
   EXPECT_NEAR(asymptotics(named("silu"), std::numbers::sqrt2, 0).chi1, 0.5, 1e-12);
 }
 
-TEST(Asymptotics, GiveReluItsGrowthEvenWithoutAFixedPoint) {
+TEST(Asymptotics, GiveReluItsGrowthWithoutAFixedPoint) {
   const Asymptotics exploding = asymptotics(named("relu"), 2, 0.1);
-  const Asymptotics unknown = asymptotics(named("softplus"), 2, 0.1);
+  const Asymptotics straightening = asymptotics(named("softplus"), 2, 0.1);
 
   EXPECT_NEAR(exploding.chi1, 2, 1e-15);
-  EXPECT_TRUE(std::isnan(exploding.fixed_point.q));
-  EXPECT_TRUE(std::isnan(unknown.chi1));
+  EXPECT_NEAR(straightening.chi1, 2, 1e-15);  // from afar softplus is relu
+  EXPECT_EQ(exploding.c_star, 1);
 }
 
 }  // namespace

@@ -43,6 +43,11 @@ class Moments {
   Scaled density_ratio(Scaled q) const;
 
  private:
+  // Of a positively homogeneous phi: sums over both signs of z1 of phi' phi' for z1, z2 of equal and of
+  // opposite sign. Scaled: leaky_relu may have any slope.
+  Scaled same_side() const;
+  Scaled opposite_sides() const;
+
   nn::Activation activation_;
   Shape shape_;
   double slope_above_ = 0;  ///< phi'(0+)
