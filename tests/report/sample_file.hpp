@@ -5,12 +5,15 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <stdlib.h>  // mkdtemp
 #include <string>
 #include <vector>
 
+#include "gradflow/core/errors.hpp"
 #include "gradflow/mpi/communicator.hpp"
 #include "gradflow/store/result_file.hpp"
 #include "gradflow/store/result_store.hpp"
+#include "gradflow/theory/phase.hpp"
 
 namespace gradflow::report {
 
@@ -40,6 +43,11 @@ struct SampleFile {
   std::vector<SamplePoint> points;
   std::string title = "A sample";
   double critical_sigma_w = 1.25;
+  bool critical_of_sigma_w = false;  ///< another for each sigma_w
+  theory::Stability critical_stability = theory::Stability::attracting;
+  double chi1 = std::pow(10, -0.2);
+  std::string scheme = "gaussian";
+  std::string slope_key = "activation_slope";
   bool lean = false;  ///< without the shares of elements outside a format
 
   store::FileSchema schema() const;
@@ -61,7 +69,8 @@ inline store::FileSchema SampleFile::schema() const {
   schema.coordinates = {
       {"activation", "activation function", "1",
        store::TextOf([all](auto k) { return (*all)[k].activation; })},
-      {"activation_slope", "slope of it", "1", store::RealOf([all](auto k) { return (*all)[k].slope; })},
+      {"scheme", "of initialisation", "1", store::TextOf([name = scheme](auto) { return name; }), false},
+      {slope_key, "slope of it", "1", store::RealOf([all](auto k) { return (*all)[k].slope; })},
       {"sigma_w", "scale of W", "1", store::RealOf([all](auto k) { return (*all)[k].sigma_w; })},
       {"seed", "seed", "1", store::UnsignedOf([all](auto k) { return (*all)[k].seed; })},
       {"width", "units", "1", store::IntegerOf([](auto) { return std::int64_t(sample_width); }), false}};
@@ -104,9 +113,10 @@ inline double SampleFile::value(const std::string& column, const SamplePoint& po
   if (column == "dgrad_log10_norm_mean") return log10_norm;
   if (column == "theory_dgrad_log10_rms") return -0.1 * (int(point.log10_norm.size()) - layer);
   if (column == "effective_sigma_w") return point.sigma_w;
-  if (column == "theory_chi1") return std::pow(10, -0.2);
-  if (column == "theory_critical_sigma_w") return critical_sigma_w;
-  if (column == "theory_critical_stability") return 1;
+  if (column == "theory_chi1") return chi1;
+  if (column == "theory_critical_sigma_w")
+    return critical_sigma_w + (critical_of_sigma_w ? point.sigma_w : 0);
+  if (column == "theory_critical_stability") return double(critical_stability);
   if (column == "dgrad_zero_fraction") return 0.5;
   const double threshold = (format == 0 ? -25 : -150) * std::log10(2.0);
   return log10_rms < threshold ? 0.5 : 0;  // all of the elements that are not zero
@@ -125,10 +135,25 @@ inline stats::PointTable SampleFile::table(const SamplePoint& point) const {
   return table;
 }
 
+/// A folder of its own, for as long as it is needed.
+class OwnFolder {
+ public:
+  OwnFolder() : name_((std::filesystem::temp_directory_path() / "gradflow_report_XXXXXX").string()) {
+    if (mkdtemp(name_.data()) == nullptr) throw Error("no folder " + name_);
+  }
+  OwnFolder(const OwnFolder&) = delete;
+  OwnFolder& operator=(const OwnFolder&) = delete;
+  ~OwnFolder() { std::filesystem::remove_all(name_); }
+
+  std::filesystem::path path() const { return name_; }
+
+ private:
+  std::string name_;
+};
+
 inline store::ResultFile SampleFile::write(const std::string& name) const {
-  const std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("gradflow_report_" + name + ".h5");
-  std::filesystem::remove(path);
+  const OwnFolder folder;
+  const std::filesystem::path path = folder.path() / (name + ".h5");
   const mpi::Communicator world = mpi::Communicator::world();
   const mpi::Communicator group = world.split(0, 0);
   store::ResultStore store = store::ResultStore::open(world, group, path, schema());
@@ -138,9 +163,7 @@ inline store::ResultFile SampleFile::write(const std::string& name) const {
     store.add(k, table(points[k]), failed ? Failure{FailureCode::non_finite, 7, 0} : Failure{});
   }
   store.close();
-  store::ResultFile file = store::ResultFile::open(path);
-  std::filesystem::remove(path);  // open files outlive their names
-  return file;
+  return store::ResultFile::open(path);  // open files outlive their names
 }
 
 }  // namespace gradflow::report
