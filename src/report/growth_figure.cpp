@@ -42,7 +42,8 @@ Series series_of(const std::vector<Finding>& findings, const Plane& plane, std::
   Series series{plane.up.texts[up_index], "", critical_sigma_w(findings, plane, up_index), {}, {}, {}, {}};
   for (std::size_t i = 0; i < plane.across.size(); ++i) {
     const std::optional<std::size_t> index = plane.at(up_index, i);
-    const Growth growth = index ? findings[*index].verdict.growth : Growth{};
+    if (!index) continue;
+    const Growth& growth = findings[*index].verdict.growth;
     series.x.push_back(places[i]);
     series.growth.push_back(growth.log10_per_layer);
     series.error.push_back(growth.standard_error);
@@ -140,13 +141,15 @@ void draw_critical(Panel& panel, const Series& series, const Range& x, bool loga
 
 double critical_sigma_w(const std::vector<Finding>& findings, const Plane& plane, std::size_t up_index) {
   if (plane.across.key != "sigma_w") return Verdict::unknown;
+  double critical = Verdict::unknown;
   for (std::size_t i = 0; i < plane.across.size(); ++i) {
     const std::optional<std::size_t> index = plane.at(up_index, i);
-    if (index && std::isfinite(findings[*index].verdict.critical_sigma_w)) {
-      return findings[*index].verdict.critical_sigma_w;
-    }
+    if (!index || !std::isfinite(findings[*index].verdict.critical_sigma_w)) continue;
+    const double here = findings[*index].verdict.critical_sigma_w;
+    if (std::isfinite(critical) && here != critical) return Verdict::unknown;
+    critical = here;
   }
-  return Verdict::unknown;
+  return critical;
 }
 
 Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane) {
@@ -154,7 +157,7 @@ Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane) {
   const bool numeric = plane.across.is_numeric(), logarithmic = is_logarithmic(plane.across);
   const std::vector<Series> all = every_series(findings, plane);
   Range x;
-  x.include(all.front().x);
+  for (const Series& series : all) x.include(series.x);
   x = x.widened(1e-6, 0.03);
 
   Svg svg;

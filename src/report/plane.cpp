@@ -58,6 +58,24 @@ std::vector<Key> independent_keys(const Configurations& all) {
   return independent;
 }
 
+/// The first two keys, a number across if there is one.
+///
+/// A text that follows from the number across goes up, before any other key: its values are of different
+/// kinds, and no line may join them.
+std::vector<Key> keys_by_axis(const Configurations& all) {
+  std::vector<Key> keys = independent_keys(all);
+  const auto is_numeric = [&](Key key) { return axis_of(all, key).is_numeric(); };
+  if (keys.size() > 1 && !is_numeric(keys[0]) && is_numeric(keys[1])) std::swap(keys[0], keys[1]);
+  if (keys.empty() || !is_numeric(keys[0])) return keys;
+  for (Key key = 0; key < all.front().values.size(); ++key) {
+    const bool is_kind = axis_of(all, key).size() > 1 && !is_numeric(key) && follows_from(all, keys[0], key);
+    if (!is_kind || (keys.size() > 1 && follows_from(all, keys[1], key))) continue;
+    keys.insert(keys.begin() + 1, key);
+    return keys;
+  }
+  return keys;
+}
+
 std::size_t position(const PlaneAxis& axis, const Configuration& configuration) {
   if (axis.key.empty()) return 0;
   const auto value = std::ranges::find(configuration.values, axis.key, &KeyValue::key);
@@ -73,12 +91,11 @@ bool PlaneAxis::is_numeric() const {
 
 Plane plane_of(const Configurations& configurations) {
   expect(!configurations.empty(), "a plane of at least one configuration");
-  const std::vector<Key> keys = independent_keys(configurations);
+  const std::vector<Key> keys = keys_by_axis(configurations);
   Plane plane{keys.empty() ? no_axis() : axis_of(configurations, keys[0]),
               keys.size() < 2 ? no_axis() : axis_of(configurations, keys[1]),
               {},
               ""};
-  if (!plane.across.is_numeric() && plane.up.is_numeric()) std::swap(plane.across, plane.up);
 
   const Configuration& first = configurations.front();
   const auto is_held = [&](const Configuration& c) {

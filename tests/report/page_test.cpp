@@ -85,6 +85,30 @@ TEST(APicture, HasACurveABandAndAPredictionForEveryConfiguration) {
   EXPECT_EQ(count(svg, "stroke-dasharray=\"5 4\""), 6 + 1);  // one in the legend
 }
 
+TEST(APicture, ClaimsNoCriticalPointForCurvesThatHaveDifferentOnes) {
+  SampleFile sample;
+  for (const double sigma_w : {1.0, 1.5, 2.0}) sample.points.push_back({.sigma_w = sigma_w});
+  const std::string common = svg_of(sample, "common");
+  sample.critical_of_sigma_w = true;
+
+  EXPECT_THAT(common, HasSubstr("critical sigma_w = 1.25"));
+  EXPECT_THAT(svg_of(sample, "different"), Not(HasSubstr("critical sigma_w")));
+}
+
+TEST(APicture, JoinsNoTheoryAcrossKindsZippedWithANumber) {
+  SampleFile sample;
+  for (const double sigma_w : {1.0, 1.2, 1.4, 1.6}) {
+    const bool odd = sigma_w == 1.2 || sigma_w == 1.6;
+    sample.points.push_back({.activation = odd ? "relu" : "linear", .sigma_w = sigma_w});
+  }
+
+  const std::string html = html_of(sample, "zipped");
+
+  EXPECT_EQ(count(html, "stroke-dasharray=\"6 4\""), 2 + 1);  // one for each kind and one in the legend
+  EXPECT_THAT(html,
+              AllOf(HasSubstr("activation = linear, critical"), HasSubstr("activation = relu, critical")));
+}
+
 TEST(APicture, DrawsZerosAndUndefinedValuesAsGaps) {
   SampleFile sample{.points = {{.log10_norm = straight_line(60, -0.1)}}};
   sample.points[0].log10_norm[20] = -infinity;

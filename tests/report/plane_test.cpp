@@ -52,6 +52,52 @@ TEST(Plane, GivesZippedKeysOneAxis) {
   EXPECT_EQ(plane.held, "");
 }
 
+TEST(Plane, KeepsKindsApartThatAreZippedWithANumber) {
+  std::vector<Configuration> all;
+  for (const double sigma_w : {0.9, 1.0, 1.1}) {
+    all.push_back(with({text("activation", "linear"), number("sigma_w", sigma_w)}));
+  }
+  for (const double sigma_w : {1.3, 1.4}) {
+    all.push_back(with({text("activation", "relu"), number("sigma_w", sigma_w)}));
+  }
+
+  const Plane plane = plane_of(all);
+
+  EXPECT_EQ(plane.across.key, "sigma_w");
+  EXPECT_THAT(plane.up.texts, ElementsAre("linear", "relu"));
+  EXPECT_EQ(plane.at(0, 2), 2u);
+  EXPECT_FALSE(plane.at(1, 2));
+  EXPECT_EQ(plane.at(1, 3), 3u);
+}
+
+TEST(Plane, KeepsKindsApartBeforeItShowsAnotherKey) {
+  std::vector<Configuration> all;
+  for (const double width : {64.0, 128.0}) {
+    for (const double sigma_w : {1.0, 1.1, 1.3, 1.4}) {
+      const std::string activation = sigma_w < 1.2 ? "linear" : "relu";
+      all.push_back(
+          with({number("width", width), text("activation", activation), number("sigma_w", sigma_w)}));
+    }
+  }
+
+  const Plane plane = plane_of(all);
+
+  EXPECT_EQ(plane.up.key, "activation");
+  EXPECT_EQ(plane.held, "width = " + std::to_string(64.0));
+}
+
+TEST(Plane, NeedsNoAxisForATextThatGoesWithAnother) {
+  std::vector<Configuration> all;
+  for (const double sigma_w : {1.0, 2.0, 3.0}) {
+    all.push_back(
+        with({text("activation", "tanh"), text("scheme", "orthogonal"), number("sigma_w", sigma_w)}));
+    all.push_back(with({text("activation", "relu"), text("scheme", "gaussian"), number("sigma_w", sigma_w)}));
+  }
+
+  EXPECT_EQ(plane_of(all).up.key, "activation");
+  EXPECT_EQ(plane_of(all).held, "");
+}
+
 TEST(Plane, HoldsFurtherKeysAtTheirFirstValue) {
   std::vector<Configuration> all;
   for (const double width : {64.0, 128.0}) {

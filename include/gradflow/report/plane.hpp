@@ -20,8 +20,9 @@ struct PlaneAxis {
 
 /// The two swept keys a picture has room for: those with most values, a number across if there is one.
 ///
-/// Keys that follow from another (zipped, or the parameter of a name) need no axis. Further keys are held at
-/// the value of the first configuration.
+/// Keys that follow from another (zipped, or the parameter of a name) need no axis, but a text that follows
+/// from the number across goes up: values that belong to different texts are no curve. Further keys are held
+/// at the value of the first configuration.
 struct Plane {
   PlaneAxis across;
   PlaneAxis up;
