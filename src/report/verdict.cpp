@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "text.hpp"
+
 namespace gradflow::report {
 namespace {
 
@@ -38,6 +40,12 @@ Fate fate_of(const Verdict& verdict) {
 std::vector<double> mean_of(const store::ResultFile& file, const Configuration& configuration,
                             const std::string& column) {
   return profile_of(read_rows(file, configuration, column)).mean;
+}
+
+std::string scheme_of(const store::ResultFile& file, const Configuration& configuration) {
+  const auto swept = std::ranges::find(configuration.values, "scheme", &KeyValue::key);
+  if (swept != configuration.values.end()) return swept->text;
+  return file.has("scheme") ? printable(file.texts("scheme").front()) : "";
 }
 
 /// Units of every layer, if they all have the same number.
@@ -130,6 +138,7 @@ Verdict verdict_of(const store::ResultFile& file, const Configuration& configura
   verdict.growth = growth_of(sizes, predicted_gradient(file, configuration));
   learn_theory(file, configuration.done.front(), verdict);
   verdict.fate = fate_of(verdict);
+  verdict.scheme = scheme_of(file, configuration);
   if (verdict.fate == Fate::vanishes) verdict.outside_fp32_from = first_below_fp32(file, configuration);
   if (verdict.fate == Fate::explodes) verdict.outside_fp32_from = first_above_fp32(file, configuration);
   return verdict;

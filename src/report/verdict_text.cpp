@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
+#include "gradflow/nn/initialiser.hpp"
 #include "gradflow/report/verdict.hpp"
 #include "text.hpp"
 
@@ -39,17 +41,34 @@ std::string measured(const Verdict& verdict) {
   return fmt::format("{}, depth scale {} layers", change(verdict), figures(verdict.depth_scale()));
 }
 
+/// Whether infinite width expects the gradient to go the other way: then its critical point is no goal.
+bool contradicts_theory(const Verdict& verdict) {
+  return verdict.fate == Fate::vanishes ? verdict.chi1 > 1 : verdict.chi1 < 1;
+}
+
+/// How this scheme is given the critical sigma_w: some fix the variance of the weights and have a gain, or
+/// not even that.
+std::string way_to_critical(const Verdict& verdict) {
+  const std::string goal = figures(verdict.critical_sigma_w, 4);
+  const auto scheme = std::ranges::find(nn::schemes(), verdict.scheme, &nn::SchemeRow::name);
+  if (scheme == nn::schemes().end() || scheme->variance == nullptr) return "set sigma_w to " + goal;
+  if (scheme->default_gain == 0) return "use scheme = \"gaussian\" with sigma_w = " + goal;
+  return fmt::format("multiply the gain of {} by {} for a sigma_w of {}", scheme->name,
+                     figures(verdict.critical_sigma_w / verdict.sigma_w, 4), goal);
+}
+
 std::string move_to_critical(const Verdict& verdict) {
   const double distance = std::abs(verdict.sigma_w / verdict.critical_sigma_w - 1);
   if (distance < 0.01) {
     return "sigma_w is already critical; what is left is finite width: widen the layers or use fewer of them";
   }
-  std::string text = fmt::format("set sigma_w to {}", figures(verdict.critical_sigma_w, 4));
-  if (std::isfinite(verdict.sigma_w)) text += fmt::format(" (now {})", figures(verdict.sigma_w, 4));
-  if (verdict.critical_stability == theory::Stability::repelling) {
-    text += ", but the signal's size drifts away from that point: use normalisation or residual blocks too";
+  if (contradicts_theory(verdict)) {
+    return "infinite width expects the opposite, so no sigma_w is advised: widen the layers or use fewer of "
+           "them";
   }
-  return text;
+  const std::string now =
+      std::isfinite(verdict.sigma_w) ? fmt::format(" (now {})", figures(verdict.sigma_w, 4)) : "";
+  return way_to_critical(verdict) + now;
 }
 
 }  // namespace
@@ -74,10 +93,11 @@ std::string sentence(const Verdict& verdict) {
 std::string remedy(const Verdict& verdict) {
   if (verdict.fate == Fate::dead) return "widen the layers, or use an activation whose slope is nowhere zero";
   if (verdict.fate != Fate::vanishes && verdict.fate != Fate::explodes) return "";
-  if (std::isfinite(verdict.critical_sigma_w)) return move_to_critical(verdict);
-  return "no critical sigma_w is known for this activation and sigma_b: use another activation, "
-         "normalisation or "
-         "residual blocks";
+  const bool is_goal = verdict.critical_stability != theory::Stability::repelling;
+  if (std::isfinite(verdict.critical_sigma_w) && is_goal) return move_to_critical(verdict);
+  const std::string_view why = is_goal ? "no critical sigma_w is known for this activation and sigma_b"
+                                       : "the signal's size drifts away from the critical point";
+  return fmt::format("{}: use another activation, normalisation or residual blocks", why);
 }
 
 }  // namespace gradflow::report

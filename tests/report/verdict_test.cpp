@@ -11,6 +11,7 @@ namespace gradflow::report {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // Slopes of straight lines of at most 600 layers and numbers of size 100.
 constexpr double rounding = 1e-12;
@@ -111,12 +112,40 @@ TEST(AVerdict, DoesNotSendACriticalNetworkToTheCriticalPoint) {
   EXPECT_THAT(remedy(verdict_of_points(sample, "critical")), HasSubstr("already critical"));
 }
 
+TEST(AVerdict, SpeaksOfTheGainWhereTheSchemeFixesTheVariance) {
+  SampleFile sample = falling_below_fp32(false);
+  sample.scheme = "he_normal";
+  const std::string with_a_gain = remedy(verdict_of_points(sample, "gain"));
+  sample.scheme = "pytorch_default";
+  const std::string without = remedy(verdict_of_points(sample, "no_gain"));
+
+  EXPECT_EQ(with_a_gain, "multiply the gain of he_normal by 1.25 for a sigma_w of 1.25 (now 1)");
+  EXPECT_EQ(without, "use scheme = \"gaussian\" with sigma_w = 1.25 (now 1)");
+}
+
+TEST(AVerdict, AdvisesNoSigmaWThatTheMeasurementContradicts) {
+  SampleFile sample = falling_below_fp32(false);
+  sample.chi1 = 1.1;  // infinite width explodes, this network vanishes
+
+  EXPECT_THAT(remedy(verdict_of_points(sample, "contradicts")), Not(HasSubstr("set sigma_w")));
+}
+
+TEST(AVerdict, AdvisesNoCriticalPointThatRepels) {
+  SampleFile sample = falling_below_fp32(false);
+  sample.critical_stability = theory::Stability::repelling;
+  const Verdict verdict = verdict_of_points(sample, "repels");
+
+  EXPECT_THAT(sentence(verdict), HasSubstr("critical sigma_w is 1.25 (repelling)"));
+  EXPECT_THAT(remedy(verdict), Not(HasSubstr("set sigma_w")));
+  EXPECT_THAT(remedy(verdict), HasSubstr("normalisation or residual blocks"));
+}
+
 TEST(AVerdict, KnowsAnotherRemedyWhereNoCriticalPointExists) {
   SampleFile sample = falling_below_fp32(false);
   sample.critical_sigma_w = nan;
   const Verdict verdict = verdict_of_points(sample, "no_critical");
 
-  EXPECT_THAT(sentence(verdict), testing::Not(HasSubstr("critical")));
+  EXPECT_THAT(sentence(verdict), Not(HasSubstr("critical")));
   EXPECT_THAT(remedy(verdict), HasSubstr("normalisation or residual blocks"));
 }
 

@@ -47,6 +47,7 @@ struct Verdict {
       outside_fp32_from{};  ///< counted from the output, the first layer float32 could not hold
 
   double sigma_w = unknown;  ///< std(W) sqrt(fan_in), whatever the scheme
+  std::string scheme{};      ///< of initialisation
   double chi1 = unknown;     ///< predicted factor per layer of the squared gradient
   double critical_sigma_w = unknown;
   theory::Stability critical_stability = theory::Stability::none;
