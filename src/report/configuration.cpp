@@ -18,7 +18,7 @@ struct KeyColumn {
 
   KeyValue at(std::uint64_t point) const {
     const bool absent = texts[point] == "nan";
-    return {key, absent ? "" : printable(texts[point]),
+    return {printable(key), absent ? "" : printable(texts[point]),
             numbers.empty() ? std::numeric_limits<double>::quiet_NaN() : numbers[point]};
   }
 };

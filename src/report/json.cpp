@@ -80,7 +80,8 @@ Json json_of_point(const store::ResultFile& file, std::uint64_t point) {
 }  // namespace
 
 void print_json(const store::ResultFile& file, std::ostream& out, std::optional<std::uint64_t> point) {
-  out << (point ? json_of_point(file, *point) : json_of_file(file)).dump(2) << '\n';
+  const Json json = point ? json_of_point(file, *point) : json_of_file(file);
+  out << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace gradflow::report

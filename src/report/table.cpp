@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
@@ -13,14 +14,63 @@
 namespace gradflow::report {
 namespace {
 
-constexpr std::size_t widest_label = 44;
+constexpr std::size_t widest_label = 44, widest_line = 120;
 
-/// Cut to `width` characters, three of them dots.
+bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+/// Cut to `width` bytes, three of them dots in the middle: what differs may stand at either end.
 std::string cut(const std::string& text, std::size_t width) {
   if (text.size() <= width) return text;
-  std::size_t end = width - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "...";
+  std::size_t head = (width - 3) / 2;
+  std::size_t tail = text.size() - (width - 3 - head);
+  while (head > 0 && continues_character(text[head])) --head;
+  while (tail < text.size() && continues_character(text[tail])) ++tail;
+  return text.substr(0, head) + "..." + text.substr(tail);
+}
+
+/// Which of the swept keys have more than one value.
+std::vector<bool> varying_keys(const std::vector<Finding>& findings) {
+  std::vector<bool> varies(findings.front().configuration.values.size());
+  for (const Finding& finding : findings) {
+    for (std::size_t key = 0; key < varies.size(); ++key) {
+      const std::string& text = finding.configuration.values[key].text;
+      if (text != findings.front().configuration.values[key].text) varies[key] = true;
+    }
+  }
+  return varies;
+}
+
+/// "sigma_w = 1, seed = 2": of the keys that vary, or of those that do not.
+std::string label_of(const Configuration& configuration, const std::vector<bool>& varies, bool varying) {
+  std::string label;
+  for (std::size_t key = 0; key < varies.size(); ++key) {
+    const KeyValue& value = configuration.values[key];
+    if (!value.text.empty() && varies[key] == varying) label = listed(label, value.key + " = " + value.text);
+  }
+  return label;
+}
+
+/// What the rows of the table are called, and what all of them have in common.
+struct Labels {
+  std::vector<std::string> rows;  ///< distinct, at most widest_label bytes
+  std::string common;
+};
+
+Labels labels_of(const std::vector<Finding>& findings) {
+  if (findings.size() < 2) return {{cut(findings.front().configuration.label, widest_label)}, ""};
+  const std::vector<bool> varies = varying_keys(findings);
+  Labels labels{{}, label_of(findings.front().configuration, varies, false)};
+  std::map<std::string, int> uses;
+  for (const auto& [configuration, verdict] : findings) {
+    const std::string label = label_of(configuration, varies, true);
+    ++uses[labels.rows.emplace_back(cut(label.empty() ? configuration.label : label, widest_label))];
+  }
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    if (uses[labels.rows[i]] == 1) continue;
+    const std::string point = fmt::format("point {}: ", findings[i].configuration.points.front());
+    labels.rows[i] = point + cut(labels.rows[i], widest_label - point.size());
+  }
+  return labels;
 }
 
 std::string with_error(const Growth& growth) {
@@ -41,17 +91,19 @@ void print_title(const store::ResultFile& file, std::ostream& out) {
 void print_configurations(const store::ResultFile& file, std::ostream& out) {
   print_title(file, out);
   const std::vector<Finding> findings = findings_of(file);
+  const Labels labels = findings.empty() ? Labels{} : labels_of(findings);
   std::size_t width = std::string_view("configuration").size();
-  for (const Finding& finding : findings) width = std::max(width, finding.configuration.label.size());
-  width = std::min(width, widest_label);
+  for (const std::string& label : labels.rows) width = std::max(width, label.size());
 
+  if (!labels.common.empty()) fmt::print(out, "{}\n\n", cut("all with " + labels.common, widest_line));
   fmt::print(out, "{:<{}}  {:>7}  {:>22}  {:>10}  {:>7}  {:>7}  verdict\n", "configuration", width, "seeds",
              "growth per layer", "theory", "scale", "chi1");
-  for (const auto& [configuration, verdict] : findings) {
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    const auto& [configuration, verdict] = findings[i];
     const std::string seeds = fmt::format("{}/{}", configuration.done.size(), configuration.points.size());
-    fmt::print(out, "{:<{}}  {:>7}  {:>22}  {:>10}  {:>7}  {:>7}  {}\n", cut(configuration.label, width),
-               width, seeds, with_error(verdict.growth), figures(verdict.growth.theory, 4),
-               figures(verdict.depth_scale()), figures(verdict.chi1, 4), name(verdict.fate));
+    fmt::print(out, "{:<{}}  {:>7}  {:>22}  {:>10}  {:>7}  {:>7}  {}\n", labels.rows[i], width, seeds,
+               with_error(verdict.growth), figures(verdict.growth.theory, 4), figures(verdict.depth_scale()),
+               figures(verdict.chi1, 4), name(verdict.fate));
   }
   fmt::print(
       out,

@@ -1,5 +1,7 @@
 #include "gradflow/report/table.hpp"
 
+#include <algorithm>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -43,10 +45,11 @@ TEST(TheTable, HasALineForEveryConfiguration) {
   const std::string table = printed(print_table, two_seeds());
 
   EXPECT_THAT(table, HasSubstr("2 of 3 points done, 1 failed, 0 missing"));
+  EXPECT_THAT(table, HasSubstr("\nall with activation = tanh\n"));
   EXPECT_THAT(table,
-              testing::ContainsRegex(
-                  R"(activation = tanh, sigma_w = 1 +2/2 +-0\.2 \+- 0\.1 +-0\.1 +1\.09 +0\.631 +vanishes)"));
-  EXPECT_THAT(table, testing::ContainsRegex("activation = tanh, sigma_w = 2 +0/1 .*unmeasured"));
+              testing::ContainsRegex("\n"
+                                     R"(sigma_w = 1 +2/2 +-0\.2 \+- 0\.1 +-0\.1 +1\.09 +0\.631 +vanishes)"));
+  EXPECT_THAT(table, testing::ContainsRegex("\nsigma_w = 2 +0/1 .*unmeasured"));
 }
 
 TEST(TheTable, IsNeverWiderThanATerminal) {
@@ -58,6 +61,35 @@ TEST(TheTable, IsNeverWiderThanATerminal) {
       EXPECT_LE(line.size(), widest_line) << line;
     }
   }
+}
+
+/// What stands in the column of configurations.
+std::vector<std::string> printed_labels(const SampleFile& sample) {
+  const std::vector<std::string> lines = lines_of(printed(print_table, sample));
+  const auto heading =
+      std::ranges::find_if(lines, [](const auto& line) { return line.starts_with("config"); });
+  const std::size_t width = heading->find("    seeds");
+  std::vector<std::string> labels;
+  for (auto line = heading + 1; !line->empty(); ++line) labels.push_back(line->substr(0, width));
+  return labels;
+}
+
+TEST(TheTable, TellsItsRowsApart) {
+  const std::string name(60, 'x');
+  SampleFile ends_differ, middles_differ;
+  for (const double sigma_w : {1.0, 2.0, 3.0}) {
+    ends_differ.points.push_back({.activation = "a" + name, .sigma_w = sigma_w});
+    ends_differ.points.push_back({.activation = "b" + name, .sigma_w = sigma_w});
+    middles_differ.points.push_back({.activation = name + std::to_string(int(sigma_w)) + name});
+  }
+
+  for (const SampleFile& sample : {ends_differ, middles_differ}) {
+    const std::vector<std::string> labels = printed_labels(sample);
+    const std::set<std::string> distinct(labels.begin(), labels.end());
+    EXPECT_EQ(distinct.size(), labels.size());
+  }
+  EXPECT_EQ(printed_labels(ends_differ).size(), 6u);
+  EXPECT_EQ(printed_labels(middles_differ).size(), 3u);
 }
 
 TEST(TheTable, OfAPointShowsItsFirstAndLastLayerAndSomeBetween) {
@@ -86,6 +118,8 @@ TEST(TheTable, WritesNothingThatATerminalObeys) {
   SampleFile sample = two_seeds();
   sample.title = "red \x1b[31m";
   sample.points[1].activation = "tanh\x1b]0;title\x07";
+  sample.points[1].slope = 0.1;
+  sample.slope_key = "slope\x1b[31m";
 
   for (const std::optional<std::uint64_t> point : {std::optional<std::uint64_t>(), {1}}) {
     EXPECT_THAT(printed(print_table, sample, point), testing::Not(testing::ContainsRegex("[\x1b\x07]")));
@@ -102,6 +136,17 @@ TEST(Json, HoldsWhatTheTableShows) {
   EXPECT_NEAR(first["log10_growth_per_layer"].get<double>(), -0.2, 1e-12);  // rounding of a straight fit
   EXPECT_EQ(first["verdict"], "vanishes");
   EXPECT_TRUE(json["configurations"][1]["log10_growth_per_layer"].is_null());
+}
+
+TEST(Json, IsValidWhateverTheFileHolds) {
+  SampleFile sample = two_seeds();
+  sample.title = sample.slope_key = "broken \xff\x1b";
+  for (SamplePoint& point : sample.points) point.slope = 0.1;
+
+  const auto json = nlohmann::json::parse(printed(print_json, sample));
+
+  EXPECT_EQ(json["title"], "broken ??");
+  EXPECT_EQ(json["configurations"][0]["values"]["broken ??"], 0.1);
 }
 
 TEST(Json, TellsAnExactZeroFromAnUndefinedValue) {
