@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import unittest
+from pathlib import Path
 
 import h5py
 
@@ -237,6 +238,14 @@ class Commands(program.InFolder):
                     self.assertRegex(text, line)
                 self.assertEqual([path.name for path in self.folder.glob("*.*")], ["sweep.toml"])
 
+    def test_weights_of_zero_are_a_configuration_like_any_other(self):
+        program.measure("sweep.toml", "out.h5", "--set", "init.sigma_w=[1, 0, 2]", "--set", "seed=0")
+        with h5py.File("out.h5") as file:
+            self.assertEqual(list(file["status"]), [1, 1, 1])
+            self.assertEqual(file["theory_chi1"][1], 0)
+            self.assertAlmostEqual(file["theory_fixed_point_q"][1], 0.2**2)  # what is left are the biases
+            self.assertTrue(file["theory_chi1"][0] < 1 < file["theory_chi1"][2])
+
     def test_show_has_one_line_for_each_configuration(self):
         program.measure("sweep.toml", "out.h5")
         text = self.out("show", "out.h5")
@@ -277,6 +286,14 @@ class Commands(program.InFolder):
         self.assertIn("Order to chaos", text)
         # The one address a page may name without loading it is the name of the SVG language.
         self.assertEqual(set(re.findall(r"https?://[^\s\"'<)]*", text)) - {"http://www.w3.org/2000/svg"}, set())
+
+    def test_report_keeps_zipped_activations_apart(self):
+        walk = Path(__file__).parents[2] / "jobs" / "sweeps" / "random_walk.toml"
+        program.measure(walk, "out.h5", "--set", "network.depth=60", "--set", "seed=0", "--set", "statistics.layers=all")
+        self.out("report", "out.h5", "-o", "out.html")
+        text = (self.folder / "out.html").read_text()
+        for title in ("activation = linear, critical sigma_w = 1", "activation = relu, critical sigma_w = 1.414"):
+            self.assertIn(f">{title}<", text)
 
     def test_report_of_nothing_that_can_be_read(self):
         self.write("notes.h5", "my notes")
