@@ -1,5 +1,6 @@
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/run.hpp"
 #include "gradflow/experiment/schema.hpp"
+#include "gradflow/mpi/agreement.hpp"
 #include "gradflow/store/result_file.hpp"
 
 namespace gradflow::apps {
@@ -31,15 +33,33 @@ batch = 40
 precision = "float64"
 )";
 
-/// Largest change of a norm over the layers, as log10. Rounding alone: 24 products of length 96 in float64.
+constexpr double rounding = 1e-12;
+constexpr double infinite = std::numeric_limits<double>::infinity();
+
+/// Largest change of a norm over the layers, as log10; infinite if a norm is no number. Rounding alone: 24
+/// products of length 96 in float64.
 double largest_drift(const store::ResultFile& file) {
   double drift = 0;
   for (const char* name : {"preact_log10_norm_mean", "dgrad_log10_norm_mean"}) {
     const std::vector<double> norms = file.read(name, 0);
-    for (const double norm : norms) drift = std::max(drift, std::abs(norm - norms.front()));
+    for (const double norm : norms) {
+      const double change = std::abs(norm - norms.front());
+      drift = std::isnan(change) ? infinite : std::max(drift, change);
+      if (std::isinf(drift)) return drift;
+    }
   }
   return drift;
 }
+
+/// Removes a file in the end, however that comes.
+struct Removal {
+  std::filesystem::path file;
+
+  ~Removal() {
+    std::error_code ignored;
+    std::filesystem::remove(file, ignored);
+  }
+};
 
 void print_machine(int ranks, int ranks_here) {
   for (const auto& [name, version] : experiment::versions()) fmt::print("  {:<18} {}\n", name, version);
@@ -56,6 +76,7 @@ void print_binding(const mpi::Communicator& world) {
   for (const std::string& line : lines) fmt::print("  {}\n", line);
 }
 
+/// Infinite if the point was not measured. @collective
 double measured_drift(const mpi::Communicator& world, const std::filesystem::path& file) {
   const sweep::Sweep sweep = sweep::Sweep::parse(known_sweep, "(built in)", experiment::sweep_schema());
   experiment::Request request;
@@ -63,8 +84,13 @@ double measured_drift(const mpi::Communicator& world, const std::filesystem::pat
   const experiment::Plan plan = experiment::make_plan(sweep, request, world.size(), threads_per_rank(world));
   experiment::RunOptions options;
   options.output = file;
-  Threads(plan.threads).run([&] { experiment::run(world, sweep, plan, options); });
-  return world.broadcast(world.rank() == 0 ? largest_drift(store::ResultFile::open(file)) : 0.0);
+  experiment::Outcome outcome;
+  Threads(plan.threads).run([&] { outcome = experiment::run(world, sweep, plan, options); });
+  if (outcome.done != 1) return infinite;
+
+  double drift = infinite;
+  mpi::on_root(world, [&] { drift = largest_drift(store::ResultFile::open(file)); });
+  return world.broadcast(drift);
 }
 
 int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
@@ -74,11 +100,10 @@ int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
 
   const std::filesystem::path file =
       folder / world.broadcast(fmt::format("gradflow-check-{}.h5", world.rank() == 0 ? getpid() : 0));
+  std::optional<Removal> removal;
+  if (world.rank() == 0) removal.emplace(file);
   const double drift = measured_drift(world, file);
-  constexpr double rounding = 1e-12;
   if (world.rank() == 0) {
-    std::filesystem::remove(file);
-    std::filesystem::remove(file.string() + ".lock");
     fmt::print("  {:<18} {} ranks wrote and read {}\n", "parallel HDF5", world.size(), folder.string());
     fmt::print("  {:<18} orthogonal linear layers keep norms to {:.1e} (allowed {:.0e}): {}\n",
                "known answer", drift, rounding, drift < rounding ? "right" : "WRONG");

@@ -7,6 +7,7 @@
 #include "gradflow/core/blas.hpp"
 #include "gradflow/core/errors.hpp"
 #include "gradflow/core/memory.hpp"
+#include "gradflow/mpi/agreement.hpp"
 #include "gradflow/mpi/environment.hpp"
 
 namespace gradflow::apps {
@@ -42,9 +43,19 @@ int tell_mistake(const std::string& message) {
   return Exit::mistake;
 }
 
+/// So is a common error.
+int tell_common(const CommonError& error) {
+  if (mpi::launch_rank() == 0) say(error.what());
+  return Exit::failed;
+}
+
+std::string with_rank(const std::exception& error) {
+  return fmt::format("rank {}: {}", mpi::launch_rank(), error.what());
+}
+
 /// A failure of one rank: the others wait for messages that will not come, so the whole job ends.
 [[noreturn]] void end_job(const std::exception& error) {
-  say(fmt::format("rank {}: {}", mpi::launch_rank(), error.what()));
+  say(with_rank(error));
   mpi::abort(Exit::failed);
 }
 
@@ -69,26 +80,38 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   }
 }
 
+/// A mistake or a common error is the same on every rank, so the job ends in order; anything else ends it at
+/// once.
+int execute(const Command& command) {
+  try {
+    const mpi::Communicator world = mpi::Communicator::world();
+    mpi::on_each(world, require_thread_safe_blas);
+    return command(world);
+  } catch (const UserError& error) {
+    return tell_mistake(error.what());
+  } catch (const CommonError& error) {
+    return tell_common(error);
+  } catch (const std::exception& error) {
+    end_job(error);
+  }
+}
+
 int main(int argc, char** argv) {
   CLI::App program(about, "gradflow");
   Chosen chosen;
   add_commands(program, chosen);
   if (const std::optional<int> status = parse(program, argc, argv)) return *status;
 
-  // One place catches. A mistake is the same on every rank, so the job ends in order; anything else ends it
-  // at once.
   try {
     mpi::Environment environment(argc, argv);
-    try {
-      require_thread_safe_blas();
-      return chosen.command(mpi::Communicator::world());
-    } catch (const UserError& error) {
-      return tell_mistake(error.what());
-    } catch (const std::exception& error) {
-      end_job(error);
-    }
+    return execute(chosen.command);
   } catch (const UserError& error) {
     return tell_mistake(error.what());
+  } catch (const CommonError& error) {
+    return tell_common(error);
+  } catch (const std::exception& error) {  // there is no MPI that could end the job
+    say(with_rank(error));
+    return Exit::failed;
   }
 }
 

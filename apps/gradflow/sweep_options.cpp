@@ -10,6 +10,7 @@
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/experiment/schema.hpp"
+#include "gradflow/mpi/agreement.hpp"
 
 namespace gradflow::apps {
 namespace {
@@ -79,16 +80,7 @@ experiment::Request SweepOptions::request(const mpi::Communicator& world) const 
 
 sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& options) {
   std::string text;
-  std::string mistake;
-  if (world.rank() == 0) {
-    try {
-      text = sweep::read_text(options.file);
-    } catch (const UserError& error) {
-      mistake = error.what();
-    }
-  }
-  mistake = world.broadcast(mistake);
-  if (!mistake.empty()) throw UserError(mistake);
+  mpi::on_root(world, [&] { text = sweep::read_text(options.file); });
   sweep::Sweep sweep =
       sweep::Sweep::parse(world.broadcast(text), options.file, experiment::sweep_schema(), options.overrides);
   experiment::require_networks(sweep);
@@ -96,11 +88,13 @@ sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& opti
 }
 
 double seconds_of(const std::string& duration) {
-  static const std::regex form("(?:(\\d+)h)?(?:(\\d+)m)?(?:(\\d+)s)?");
+  static const std::regex form("(?:(\\d{1,9})h)?(?:(\\d{1,9})m)?(?:(\\d{1,9})s)?");
   std::smatch parts;
   if (duration.empty() || !std::regex_match(duration, parts, form)) {
-    throw UserError(fmt::format(
-        "--max-time: read \"{}\"; expected hours, minutes and seconds: 3h50m, 90m, 45s", duration));
+    throw UserError(
+        fmt::format("--max-time: read \"{}\"; expected hours, minutes and seconds of at most 9 digits each: "
+                    "3h50m, 90m, 45s",
+                    duration.size() <= 40 ? duration : duration.substr(0, 40) + "..."));
   }
   const auto part = [&](int i) {
     return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0;

@@ -137,6 +137,12 @@ bool Communicator::all_equal(std::uint64_t mine) const {
   return largest[0] == ~largest[1];  // the largest complement is the complement of the smallest
 }
 
+std::uint64_t Communicator::sum(std::uint64_t mine) const {
+  std::uint64_t total = 0;
+  check(MPI_Allreduce(&mine, &total, 1, MPI_UINT64_T, MPI_SUM, handle_), "MPI_Allreduce");
+  return total;
+}
+
 int Communicator::ranks_on_this_host() const {
   MPI_Comm here = MPI_COMM_NULL;
   check(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here),

@@ -7,6 +7,8 @@
 #include <mpi.h>
 
 #include "check.hpp"
+#include "gradflow/mpi/agreement.hpp"
+#include "rehearsal.hpp"
 
 namespace gradflow::mpi {
 namespace {
@@ -44,8 +46,11 @@ Environment::Environment(int& argc, char**& argv) : exceptions_at_start_(std::un
   check(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   try {
-    require_funneled(provided);
-    require_whole_launch(world_size(), tasks);
+    on_each(Communicator::world(), [&] {
+      require_funneled(provided);
+      require_whole_launch(world_size(), tasks);
+      read_rehearsal();
+    });
   } catch (...) {
     MPI_Finalize();  // every rank of this world throws
     throw;

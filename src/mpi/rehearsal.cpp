@@ -28,6 +28,18 @@ int number_from_environment(const char* name) {
   return number;
 }
 
+struct Settings {
+  bool synchronous = false;
+  int longest_delay = 0;  ///< microseconds
+};
+
+/// Read at the first call.
+const Settings& settings() {
+  static const Settings read{number_from_environment("GRADFLOW_SYNCHRONOUS_SENDS") != 0,
+                             number_from_environment("GRADFLOW_SEND_DELAY_MICROSECONDS")};
+  return read;
+}
+
 int world_rank() {
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -36,13 +48,12 @@ int world_rank() {
 
 }  // namespace
 
-bool sends_are_synchronous() {
-  static const bool synchronous = number_from_environment("GRADFLOW_SYNCHRONOUS_SENDS") != 0;
-  return synchronous;
-}
+void read_rehearsal() { settings(); }
+
+bool sends_are_synchronous() { return settings().synchronous; }
 
 void delay_a_send() {
-  static const int longest = number_from_environment("GRADFLOW_SEND_DELAY_MICROSECONDS");
+  const int longest = settings().longest_delay;
   if (longest == 0) return;
   static std::minstd_rand random(unsigned(world_rank()) + 1);
   std::this_thread::sleep_for(std::chrono::microseconds(random() % (unsigned(longest) + 1)));

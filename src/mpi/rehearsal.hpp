@@ -2,6 +2,10 @@
 
 namespace gradflow::mpi {
 
+/// Reads the variables below, so that a mistake in them is found before the first send.
+/// @throws UserError if one is no whole number, 0 or more
+void read_rehearsal();
+
 /// GRADFLOW_SYNCHRONOUS_SENDS=1: no send completes before its receiver has begun to receive, as with the
 /// largest messages on the busiest network. For tests.
 bool sends_are_synchronous();

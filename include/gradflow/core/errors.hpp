@@ -20,6 +20,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// An Error that every rank of the job throws alike: printed once, by one rank, and the job ends in order.
+class CommonError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A broken promise of our own: main prints it with the rank and ends the whole job.
 class BrokenPromise : public std::logic_error {
  public:

@@ -72,6 +72,9 @@ class Communicator {
   /// Whether every rank holds the same number. @collective
   bool all_equal(std::uint64_t mine) const;
 
+  /// The sum over the ranks, on every rank. @collective
+  std::uint64_t sum(std::uint64_t mine) const;
+
   /// How many of these ranks share this rank's memory: those on its host. @collective
   int ranks_on_this_host() const;
 

@@ -11,8 +11,10 @@ namespace gradflow::mpi {
 /// would hang.
 class Environment {
  public:
-  /// @throws UserError if the launcher started more processes than found each other
-  /// @throws Error     if MPI offers less than MPI_THREAD_FUNNELED
+  /// @throws UserError if the launcher started more processes than found each other, or a variable for
+  ///                   rehearsals is no number; on every rank alike, as the next
+  /// @throws CommonError if MPI offers less than MPI_THREAD_FUNNELED
+  /// @throws Error     if MPI does not start
   Environment(int& argc, char**& argv);
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
