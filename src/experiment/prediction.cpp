@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
+#include <utility>
+
+#include <fmt/format.h>
 
 namespace gradflow::experiment {
 namespace {
@@ -89,17 +93,32 @@ bool theory_covers(const nn::NetworkSpec& network) {
          network.init.scheme->distribution != nn::Distribution::identity;
 }
 
-/// Whether two networks have the same prediction: theory knows neither seed nor batch.
-bool predicted_alike(const nn::NetworkSpec& a, const nn::NetworkSpec& b) {
-  return a.block == b.block && a.widths == b.widths && a.activation == b.activation &&
-         a.init.scheme == b.init.scheme && a.init.sigma_w == b.init.sigma_w &&
-         a.init.sigma_b == b.init.sigma_b && a.init.gain == b.init.gain && a.data == b.data &&
-         a.backward.loss == b.backward.loss;
+/// "256x1001": each width with how often it follows itself.
+std::string text_of(const nn::Widths& widths) {
+  std::string text;
+  for (int signal = 0; signal <= widths.depth();) {
+    const int first = signal;
+    while (signal <= widths.depth() && widths[signal] == widths[first]) ++signal;
+    text += fmt::format("{}x{} ", widths[first], signal - first);
+  }
+  return text;
 }
 
-}  // namespace
+std::string text_of(const nn::Activation& activation) {
+  return fmt::format("{} {}", activation.name(), activation.parameter());
+}
 
-Prediction predict(const nn::NetworkSpec& network) {
+/// All that theory knows of a network: two with the same text have the same prediction.
+std::string known_to_theory(const nn::NetworkSpec& network) {
+  const nn::Initialisation& init = network.init;
+  return fmt::format("{}|{}|{}|{} {} {} {}|{}|{}", network.block, text_of(network.widths),
+                     text_of(network.activation), init.scheme->name, init.sigma_w, init.sigma_b, init.gain,
+                     network.data, network.backward.loss);
+}
+
+using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
+
+Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
   Prediction prediction = nothing_known(network.depth());
   if (!theory_covers(network)) return prediction;
 
@@ -110,27 +129,33 @@ Prediction predict(const nn::NetworkSpec& network) {
     prediction.asymptotics =
         theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);
   }
-  if (all_equal(dense.sigma_b))
-    prediction.critical = theory::critical_sigma_w(dense.activation, dense.sigma_b[0]);
+  if (all_equal(dense.sigma_b)) prediction.critical = critical_of(dense.activation, dense.sigma_b[0]);
   return prediction;
 }
 
-std::size_t Predictions::layers_kept() const {
-  std::size_t layers = 0;
-  for (const auto& entry : latest_) layers += std::size_t(entry.first.depth());
-  return layers;
+std::size_t bytes_of(const Prediction& prediction) {
+  return 3 * sizeof(double) * prediction.profile.preact_log10_q.size() + sizeof prediction;
 }
 
+}  // namespace
+
+Prediction predict(const nn::NetworkSpec& network) { return predict(network, theory::critical_sigma_w); }
+
 const Prediction& Predictions::of(const nn::NetworkSpec& network) {
-  const auto known =
-      std::ranges::find_if(latest_, [&](const auto& entry) { return predicted_alike(entry.first, network); });
-  if (known != latest_.end()) {
-    latest_.splice(latest_.begin(), latest_, known);
-  } else {
-    latest_.emplace_front(network, predict(network));
-    while (latest_.size() > 1 && (latest_.size() > kept || layers_kept() > most_layers)) latest_.pop_back();
+  const std::string key = known_to_theory(network);
+  if (const auto known = known_.find(key); known != known_.end()) return known->second;
+
+  Prediction made = predict(network, [&](const nn::Activation& activation, double sigma_b) {
+    const auto [entry, is_new] = critical_.try_emplace(fmt::format("{} {}", text_of(activation), sigma_b));
+    if (is_new) entry->second = theory::critical_sigma_w(activation, sigma_b);
+    return entry->second;
+  });
+  if (bytes_ + bytes_of(made) > most_bytes) {
+    known_.clear();
+    bytes_ = 0;
   }
-  return latest_.front().second;
+  bytes_ += bytes_of(made);
+  return known_.emplace(key, std::move(made)).first->second;
 }
 
 stats::Columns prediction_columns() {

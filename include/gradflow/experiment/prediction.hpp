@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstddef>
-#include <list>
+#include <map>
 #include <string>
-#include <utility>
+#include <unordered_map>
 
 #include "gradflow/nn/network.hpp"
 #include "gradflow/stats/table.hpp"
@@ -21,18 +21,22 @@ struct Prediction {
 
 Prediction predict(const nn::NetworkSpec& network);
 
-/// Predictions made lately. Theory knows no seed, so the seeds of a configuration share one.
+/// Predictions made so far. Theory knows neither seed nor batch, so the seeds of a configuration share one.
 class Predictions {
  public:
+  /// @return valid until the next call
   const Prediction& of(const nn::NetworkSpec& network);
 
+  /// Configurations whose prediction is remembered.
+  std::size_t known() const noexcept { return known_.size(); }
+
  private:
-  static constexpr std::size_t kept = 16;
-  static constexpr std::size_t most_layers = 20'000;  ///< of all kept ones, unless the latest has more
+  /// When the profiles take more, all are forgotten: 3400 configurations of depth 200.
+  static constexpr std::size_t most_bytes = std::size_t(16) << 20;
 
-  std::size_t layers_kept() const;
-
-  std::list<std::pair<nn::NetworkSpec, Prediction>> latest_;
+  std::unordered_map<std::string, Prediction> known_;      ///< by all that theory knows of a network
+  std::map<std::string, theory::CriticalPoint> critical_;  ///< by activation and sigma_b
+  std::size_t bytes_ = 0;
 };
 
 /// The columns of a prediction: profiles per layer, then the asymptotics per point.

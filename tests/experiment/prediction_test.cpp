@@ -1,0 +1,54 @@
+#include "gradflow/experiment/prediction.hpp"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace gradflow::experiment {
+namespace {
+
+nn::NetworkSpec network(double sigma_w, std::uint64_t seed = 1) {
+  return {.widths = nn::Widths::uniform(5, 8),
+          .activation = nn::Activation::named("tanh"),
+          .init = nn::Initialisation::make("gaussian", sigma_w, 0.1),
+          .batch = int(seed),
+          .seed = seed};
+}
+
+TEST(PredictionsOfASweep, AreMadeOncePerConfigurationInAnyOrder) {
+  Predictions predictions;
+  std::vector<const Prediction*> first;
+  constexpr int configurations = 40;
+  for (int i = 0; i < configurations; ++i) first.push_back(&predictions.of(network(1 + 0.01 * i)));
+
+  for (int i = 0; i < configurations; ++i) {
+    EXPECT_EQ(&predictions.of(network(1 + 0.01 * i, 7)), first[std::size_t(i)]);  // seed and batch: no news
+  }
+  EXPECT_EQ(predictions.known(), std::size_t(configurations));
+}
+
+TEST(PredictionsOfASweep, AreThoseOfTheNetwork) {
+  Predictions predictions;
+  for (const double sigma_w : {0.9, 1.7}) {
+    const Prediction alone = predict(network(sigma_w));
+    const Prediction& remembered = predictions.of(network(sigma_w));
+    EXPECT_EQ(remembered.profile.preact_log10_q, alone.profile.preact_log10_q);
+    EXPECT_EQ(remembered.critical.sigma_w, alone.critical.sigma_w);
+    EXPECT_EQ(remembered.asymptotics.chi1, alone.asymptotics.chi1);
+  }
+}
+
+TEST(PredictionsOfASweep, DifferWithEachWidth) {
+  Predictions predictions;
+  nn::NetworkSpec one = network(1.5), other = network(1.5);
+  one.widths = nn::Widths::listed({8, 8, 16});
+  other.widths = nn::Widths::listed({8, 16, 16});
+
+  predictions.of(one);
+  predictions.of(other);
+
+  EXPECT_EQ(predictions.known(), 2u);
+}
+
+}  // namespace
+}  // namespace gradflow::experiment
