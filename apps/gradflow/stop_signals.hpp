@@ -2,7 +2,8 @@
 
 namespace gradflow::apps {
 
-/// From now on SIGUSR1, SIGTERM and SIGINT ask for an orderly stop; a second one ends the process at once.
+/// From now on SIGUSR1, SIGTERM and SIGINT ask for an orderly stop. A second SIGTERM or SIGINT ends the
+/// process at once; SIGUSR1 may come as often as it likes.
 void catch_stop_signals();
 
 /// Whether such a signal has come.

@@ -20,7 +20,8 @@ run_and_requeue() {
   "$@" &
   local step=$!
   # Slurm signals this script only. A TERM is never passed on as it came: mpirun would kill the ranks a second later.
-  trap 'say "asked to stop"; kill -USR1 $step' USR1 TERM
+  # Once is enough.
+  trap 'trap "" USR1 TERM; say "asked to stop"; kill -USR1 $step' USR1 TERM
   wait $step
   local status=$?
   while kill -0 $step 2>/dev/null; do      # a signal ends wait before the step has ended
