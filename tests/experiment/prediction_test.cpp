@@ -8,11 +8,13 @@ namespace gradflow::experiment {
 namespace {
 
 nn::NetworkSpec network(double sigma_w, std::uint64_t seed = 1) {
-  return {.widths = nn::Widths::uniform(5, 8),
-          .activation = nn::Activation::named("tanh"),
-          .init = nn::Initialisation::make("gaussian", sigma_w, 0.1),
-          .batch = int(seed),
-          .seed = seed};
+  nn::NetworkSpec spec;
+  spec.widths = nn::Widths::uniform(5, 8);
+  spec.activation = nn::Activation::named("tanh");
+  spec.init = nn::Initialisation::make("gaussian", sigma_w, 0.1);
+  spec.batch = int(seed);
+  spec.seed = seed;
+  return spec;
 }
 
 TEST(PredictionsOfASweep, AreMadeOncePerConfigurationInAnyOrder) {
