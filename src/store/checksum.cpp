@@ -12,25 +12,26 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "checksums are defined on little-endian bytes");
 
-/// The bytes that are hashed for one row; layer and values are exchanged from row to row.
+/// The bytes that are hashed for one row: point hash, name, layer, values. The last two are exchanged from
+/// row to row.
 class HashedRow {
  public:
   HashedRow(std::uint64_t point_hash, const stats::Column& column)
-      : values_bytes_(std::size_t(column.extent) * sizeof(double)),
-        bytes_(2 * sizeof(std::uint64_t) + values_bytes_ + column.name.size()) {
+      : layer_(sizeof point_hash + column.name.size()),
+        bytes_(layer_ + sizeof(std::uint64_t) + std::size_t(column.extent) * sizeof(double)) {
     std::memcpy(bytes_.data(), &point_hash, sizeof point_hash);
-    std::memcpy(bytes_.data() + 2 * sizeof(std::uint64_t) + values_bytes_, column.name.data(),
-                column.name.size());
+    std::memcpy(bytes_.data() + sizeof point_hash, column.name.data(), column.name.size());
   }
 
   std::uint64_t hash(std::uint64_t layer, const double* values) {
-    std::memcpy(bytes_.data() + sizeof layer, &layer, sizeof layer);
-    std::memcpy(bytes_.data() + 2 * sizeof layer, values, values_bytes_);
+    const std::size_t first_value = layer_ + sizeof layer;
+    std::memcpy(bytes_.data() + layer_, &layer, sizeof layer);
+    std::memcpy(bytes_.data() + first_value, values, bytes_.size() - first_value);
     return xxh64({bytes_.data(), bytes_.size()});
   }
 
  private:
-  std::size_t values_bytes_;
+  std::size_t layer_;  ///< where its bytes begin
   std::vector<char> bytes_;
 };
 

@@ -108,6 +108,7 @@ class Skeleton {
     for (const Coordinate& coordinate : schema_.coordinates) write_coordinate(coordinate);
     for (const stats::Column& column : schema_.columns) write_column(column);
     write_launch_facts();
+    for (auto& [name, axis] : axes_) axis.close();
     axes_.clear();
     return std::move(file_);
   }
@@ -211,10 +212,10 @@ void Skeleton::write_ragged_axis(const LayersOf& layers_of) {
   for (std::uint64_t point = 0; point < schema_.points; ++point) rows += layers_of(point).size();
   add_axis(hdf5::create_axis(file_, names::obs, rows));
 
-  const Dataset size = variable<std::int64_t>(names::row_size, {names::point});
-  const Dataset start = variable<std::int64_t>(names::row_start, {names::point});
-  const Dataset layer = variable<std::int32_t>(names::layer, {names::obs});
-  const Dataset index = variable<std::int64_t>(names::point_index, {names::obs});
+  Dataset size = variable<std::int64_t>(names::row_size, {names::point});
+  Dataset start = variable<std::int64_t>(names::row_start, {names::point});
+  Dataset layer = variable<std::int32_t>(names::layer, {names::obs});
+  Dataset index = variable<std::int64_t>(names::point_index, {names::obs});
   describe(size, names::roles::axis, "number of stored layers of a point");
   write_attribute(size.get(), "sample_dimension", names::obs);
   describe(start, names::roles::axis, "first row of a point along obs, from 0");
@@ -230,6 +231,7 @@ void Skeleton::write_ragged_axis(const LayersOf& layers_of) {
     store::write(index, {{hsize_t(row)}, {part.points.size()}}, part.points);
     row += std::int64_t(part.layers.size());
   });
+  for (Dataset* written : {&size, &start, &layer, &index}) written->close();
 }
 
 void Skeleton::write_axis_values(const Dimension& dimension) {
@@ -245,40 +247,45 @@ void Skeleton::write_axis_values(const Dimension& dimension) {
 }
 
 void Skeleton::write_records() {
-  const Dataset status = variable<std::int8_t>(names::status, {names::point}, hdf5::Space::zero);
+  Dataset status = variable<std::int8_t>(names::status, {names::point}, hdf5::Space::zero);
   describe(status, names::roles::record, "what has become of a point; mask by status == 1");
   write_flags(status, {"not_done", "done", "failed"});
 
-  const Dataset sum = variable<std::uint64_t>(names::checksum, {names::point}, hdf5::Space::zero);
+  Dataset sum = variable<std::uint64_t>(names::checksum, {names::point}, hdf5::Space::zero);
   describe(sum, names::roles::record, "checksum of a point's statistics", "1",
-           "sum mod 2^64 over variables and stored layers of XXH64(point hash, layer, values, name)");
+           "sum mod 2^64 over variables and stored layers of XXH64(point hash, name, layer, values)");
 
-  const Dataset hash = variable<std::uint64_t>(names::point_hash, {names::point});
+  Dataset hash = variable<std::uint64_t>(names::point_hash, {names::point});
   describe(hash, names::roles::record, "what a point is: hash of its keys and values");
   for_each_part(schema_.points, points_per_write, [&](std::uint64_t first, std::uint64_t points) {
     store::write(hash, {{first}, {points}}, values_of(schema_.point_hash, first, points));
   });
 
-  const Dataset code = variable<std::int8_t>(names::failure_code, {names::point}, hdf5::Space::zero);
+  Dataset code = variable<std::int8_t>(names::failure_code, {names::point}, hdf5::Space::zero);
   describe(code, names::roles::record, "why a point failed");
   write_flags(code, failure_meanings());
-  const Dataset layer = variable<std::int32_t>(names::failure_layer, {names::point}, hdf5::Space::zero);
+  Dataset layer = variable<std::int32_t>(names::failure_layer, {names::point}, hdf5::Space::zero);
   describe(layer, names::roles::record, "the layer at which a point failed, 0 if it did not");
   for (const Dataset* record : {&sum, &hash, &code, &layer}) name_coordinates(*record);
+  for (Dataset* written : {&status, &sum, &hash, &code, &layer}) written->close();
 }
 
 template <class T>
 void Skeleton::write_values(const Coordinate& coordinate,
                             const std::function<T(std::uint64_t)>& value) const {
   const hdf5::Shape shape = coordinate.swept ? hdf5::Shape{schema_.points} : hdf5::Shape{};
-  const Dataset made = create<T>(file_, coordinate.name, shape);
+  Dataset made = create<T>(file_, coordinate.name, shape);
   if (coordinate.swept) attach(made, {names::point});
   describe(made, coordinate.swept ? names::roles::swept : names::roles::fixed, coordinate.long_name,
            coordinate.units);
-  if (!coordinate.swept) return store::write(made, {}, std::vector<T>{value(0)});
-  for_each_part(schema_.points, points_per_write, [&](std::uint64_t first, std::uint64_t points) {
-    store::write(made, {{first}, {points}}, values_of(value, first, points));
-  });
+  if (coordinate.swept) {
+    for_each_part(schema_.points, points_per_write, [&](std::uint64_t first, std::uint64_t points) {
+      store::write(made, {{first}, {points}}, values_of(value, first, points));
+    });
+  } else {
+    store::write(made, {}, std::vector<T>{value(0)});
+  }
+  made.close();
 }
 
 void Skeleton::write_coordinate(const Coordinate& coordinate) {
@@ -296,10 +303,11 @@ void Skeleton::write_column(const stats::Column& column) {
     expect(shape_of(axes).back() == hsize_t(column.extent), "a column is as long as the dimension it names");
   }
 
-  const Dataset made = variable<double>(column.name, axes);
+  Dataset made = variable<double>(column.name, axes);
   describe(made, names::roles::statistic, column.long_name, column.units, column.formula);
   name_coordinates(made, per_obs);
   if (column.run_fact) write_attribute(made.get(), names::run_fact, std::int32_t(1));
+  made.close();
 }
 
 void Skeleton::write_launch_facts() {
@@ -307,14 +315,16 @@ void Skeleton::write_launch_facts() {
   add_axis(hdf5::create_axis(file_, names::launch, launches_kept));
   add_axis(hdf5::create_axis(file_, names::launch_text, launch_text_bytes));
   for (const std::string& fact : schema_.launch_facts) {
-    const Dataset ring = Dataset::create_characters(file_, fact, {launches_kept, launch_text_bytes});
+    Dataset ring = Dataset::create_characters(file_, fact, {launches_kept, launch_text_bytes});
     attach(ring, {names::launch, names::launch_text});
     describe(ring, names::roles::launch, "fact of one launch; launch n stands in row n modulo the length");
     write_attribute(ring.get(), names::run_fact, std::int32_t(1));
+    ring.close();
   }
-  const Dataset count = variable<std::int64_t>(names::launch_count, {}, hdf5::Space::zero);
+  Dataset count = variable<std::int64_t>(names::launch_count, {}, hdf5::Space::zero);
   describe(count, names::roles::record, "launches that wrote this file");
   write_attribute(count.get(), names::run_fact, std::int32_t(1));
+  count.close();
 }
 
 }  // namespace

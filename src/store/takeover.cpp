@@ -42,13 +42,14 @@ void copy_statistics(const ResultFile& from, const hdf5::File& to, const std::ve
   std::vector<Dataset> row_start;
   if (ragged) row_start.push_back(Dataset::open(to, names::row_start));
   for (const stats::Column& column : from.columns()) {
-    const Dataset variable = Dataset::open(to, column.name);
+    Dataset variable = Dataset::open(to, column.name);
     const bool per_obs = column.per_layer && ragged;
     for (const Run& run : runs) {
       const std::uint64_t rows = from.rows_of(run.first.from, run.points).count;
       const std::vector<double> values = from.read(column.name, run.first.from, run.points);
       variable.write<double>(place_of(variable, per_obs, row_start.data(), run, rows), values);
     }
+    variable.close();
   }
 }
 
@@ -56,22 +57,26 @@ template <class T>
 void copy_record(const ResultFile& from, const hdf5::File& to, const std::string& name,
                  const std::vector<Run>& runs) {
   const Dataset source = Dataset::open(from.hdf5_file(), name);
-  const Dataset target = Dataset::open(to, name);
+  Dataset target = Dataset::open(to, name);
   for (const Run& run : runs) {
     const std::vector<T> values = source.read<T>({{run.first.from}, {run.points}});
     target.write<T>({{run.first.to}, {run.points}}, values);
   }
+  target.close();
 }
 
 void copy_launches(const ResultFile& from, const hdf5::File& to) {
   if (!from.has(names::launch_count) || !to.has(names::launch_count)) return;
-  const Dataset count = Dataset::open(to, names::launch_count);
+  Dataset count = Dataset::open(to, names::launch_count);
   count.write<std::int64_t>({}, Dataset::open(from.hdf5_file(), names::launch_count).read<std::int64_t>());
+  count.close();
   for (const std::string& name : from.hdf5_file().names()) {
     if (from.describe(name, names::role) != names::roles::launch || !to.has(name)) continue;
     const Dataset source = Dataset::open(from.hdf5_file(), name);
     const hdf5::Slab all = hdf5::whole(source.shape());
-    Dataset::open(to, name).write_characters(all, source.read_characters(all));
+    Dataset target = Dataset::open(to, name);
+    target.write_characters(all, source.read_characters(all));
+    target.close();
   }
 }
 

@@ -1,5 +1,6 @@
 #include "gradflow/store/result_store.hpp"
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -10,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "gradflow/core/errors.hpp"
+#include "gradflow/core/hash.hpp"
+#include "gradflow/hdf5/dataset.hpp"
 #include "gradflow/store/result_file.hpp"
 #include "store/sample_sweep.hpp"
 
@@ -25,6 +28,36 @@ constexpr std::size_t everything_travels = std::size_t(1) << 30;
 std::string bytes_of(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+/// Descriptors of this process on a file.
+int descriptors_on(const fs::path& path) {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    count += fs::read_symlink(entry.path(), gone) == fs::canonical(path) ? 1 : 0;
+  }
+  return count;
+}
+
+std::string bytes_of_number(std::uint64_t number) {
+  return {reinterpret_cast<const char*>(&number), sizeof number};
+}
+
+/// The sum over variables and layers of xxh64(point hash, name, layer, value bytes).
+std::uint64_t contract_checksum(const SampleSweep& sweep, std::uint64_t point) {
+  std::uint64_t sum = 0;
+  for (const stats::Column& column : sweep.schema().columns) {
+    for (const int layer : column.per_layer ? sweep.layers(point) : std::vector<int>{0}) {
+      std::string bytes =
+          bytes_of_number(sweep.hash(point)) + column.name + bytes_of_number(std::uint64_t(layer));
+      for (int index = 0; index < column.extent; ++index) {
+        bytes += bytes_of_number(std::bit_cast<std::uint64_t>(sweep.value(column, point, layer, index)));
+      }
+      sum += xxh64(bytes);
+    }
+  }
+  return sum;
 }
 
 /// A directory that all ranks see and rank 0 removes.
@@ -123,9 +156,23 @@ TEST_F(AResultStore, LeavesNothingBesideTheFile) {
 TEST_F(AResultStore, LetsOnlyFirstRanksOpenTheFileOfALargeJob) {
   const SampleSweep sweep{.points = 10};
 
-  run(sweep, 1, {.smallest_piece_bytes = nothing_travels, .most_writers = 0});
+  ResultStore store = ResultStore::open(world, world, path, sweep.schema(),
+                                        {.smallest_piece_bytes = nothing_travels, .most_writers = 0});
+  const int open_here = descriptors_on(path);
+  measure(store, sweep, world);
+  store.close();
 
+  EXPECT_EQ(open_here > 0, world.rank() == 0);
   expect_measurements_of(sweep);
+}
+
+TEST_F(AResultStore, SealsEachPointWithTheChecksumOfItsBytes) {
+  const SampleSweep sweep{.points = 2};
+  run(sweep);
+
+  const ResultFile file = ResultFile::open(path);
+  const auto stored = hdf5::Dataset::open(file.hdf5_file(), "checksum").read<std::uint64_t>();
+  for (std::uint64_t point = 0; point < 2; ++point) EXPECT_EQ(stored[point], contract_checksum(sweep, point));
 }
 
 TEST_F(AResultStore, ContinuesAnInterruptedSweepWithAnotherCut) {

@@ -70,7 +70,9 @@ class Dataset {
   const Shape& shape() const noexcept { return shape_; }
   Kind kind() const;
 
-  /// Values of a slab in C order. @pre the slab lies within shape() and `values` has its size
+  /// Values of a slab in C order, as all that writes and reads here.
+  /// @pre the slab lies within shape() and `values` has its size
+  /// @throws Error with HDF5's account
   template <class T>
   requires requires { NumberType<T>::in_file(); }
   void write(const Slab& slab, std::span<const T> values) const {
@@ -93,6 +95,7 @@ class Dataset {
   std::vector<std::string> read_texts(const Slab& slab) const;
   std::string read_characters(const Slab& slab) const;
 
+  /// Closes and tells of a failure: a write may be complete only now. @throws Error
   void close() { handle_.close("cannot close dataset " + name_); }
 
  private:

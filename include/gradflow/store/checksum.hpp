@@ -10,7 +10,7 @@ namespace gradflow::store {
 /// What one column adds to the checksum of a point.
 ///
 /// A point's checksum is the sum, modulo 2^64, over its columns and stored layers of
-/// XXH64(point hash, layer, values, name), where integers are 64-bit and everything is little-endian. Sums do
+/// XXH64(point hash, name, layer, values), where integers are 64-bit and everything is little-endian. Sums do
 /// not depend on their order, so the pieces of the stages add. Columns that are not per layer count as layer
 /// 0; facts of one run are left out.
 /// @param layers  layer numbers of the rows at hand
