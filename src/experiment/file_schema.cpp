@@ -154,7 +154,7 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.numerics_identity = identity.text();
   schema.openblas_core = identity.openblas_core;
   schema.attributes = attributes_of(sweep);
-  schema.launch_facts = {"launch_start", "launch_hosts", "launch_ranks", "launch_job"};
+  schema.launch_facts = {"launch_start", "launch_hosts", "launch_ranks", "launch_job", "launch_numerics"};
   return schema;
 }
 

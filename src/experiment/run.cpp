@@ -19,10 +19,12 @@
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/network.hpp"
+#include "gradflow/mpi/agreement.hpp"
 #include "gradflow/pipeline/executor.hpp"
 #include "gradflow/pipeline/trace.hpp"
-#include "gradflow/store/result_file.hpp"
+#include "gradflow/store/link.hpp"
 #include "gradflow/store/result_store.hpp"
+#include "point_costs.hpp"
 #include "progress.hpp"
 
 namespace gradflow::experiment {
@@ -38,14 +40,20 @@ std::string job_id() {
   return id ? id : "";
 }
 
-/// Every rank's numerics, checked to be equal. @collective
-void require_equal_numerics(const mpi::Communicator& world, bool allow_mixed) {
+/// What the ranks say, each text once, on rank 0. @collective
+std::set<std::string> distinct(const mpi::Communicator& world, const std::string& mine) {
+  const std::vector<std::string> texts = world.gather(mine);
+  return {texts.begin(), texts.end()};
+}
+
+/// Every rank's numerics, checked to be equal: their identity, or that they are mixed. @collective
+std::string common_numerics(const mpi::Communicator& world, bool allow_mixed) {
   const NumericsIdentity mine = numerics_identity();
   const std::string text = mine.text();
-  if (world.all_equal(xxh64(text)) || allow_mixed) return;
+  if (world.all_equal(xxh64(text))) return text;
+  if (allow_mixed) return store::mixed_numerics;
 
-  const std::vector<std::string> texts = world.gather(fmt::format("rank on {}: {}", host_name(), text));
-  const std::set<std::string> different(texts.begin(), texts.end());
+  const std::set<std::string> different = distinct(world, fmt::format("rank on {}: {}", host_name(), text));
   throw UserError(world.broadcast(fmt::format(
       "the ranks compute under different numerics, so their bits cannot be equal:\n  {}\n"
       "export OPENBLAS_CORETYPE={} on every node and build without -march=native, or run on equal nodes, or "
@@ -55,12 +63,13 @@ void require_equal_numerics(const mpi::Communicator& world, bool allow_mixed) {
 
 /// What this launch leaves in the file. @collective
 std::map<std::string, std::string> launch_facts(const mpi::Communicator& world) {
-  const std::vector<std::string> hosts = world.gather(host_name());
-  const std::set<std::string> different(hosts.begin(), hosts.end());
+  const std::set<std::string> hosts = distinct(world, host_name());
+  const std::set<std::string> numerics = distinct(world, numerics_identity().text());
   return {{"launch_start", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))},
-          {"launch_hosts", fmt::format("{}", fmt::join(different, " "))},
+          {"launch_hosts", fmt::format("{}", fmt::join(hosts, " "))},
           {"launch_ranks", std::to_string(world.size())},
-          {"launch_job", job_id()}};
+          {"launch_job", job_id()},
+          {"launch_numerics", fmt::format("{}", fmt::join(numerics, " | "))}};
 }
 
 /// Points of one run: every rank keeps a bit for each.
@@ -90,7 +99,9 @@ double room_for(const std::filesystem::path& file) {
 /// later.
 /// @collective
 void require_room(const mpi::Communicator& world, const std::filesystem::path& file, double bytes) {
-  const double room = world.broadcast(world.rank() == 0 ? room_for(file) : 0.0);
+  double room = 0;
+  mpi::on_root(world, [&] { room = room_for(store::followed(file)); });
+  room = world.broadcast(room);
   if (bytes <= room) return;
   constexpr double gib = 1 << 30;
   throw UserError(fmt::format(
@@ -99,28 +110,12 @@ void require_room(const mpi::Communicator& world, const std::filesystem::path& f
       file.string(), bytes / gib, room / gib));
 }
 
-/// Whether points cost differently, so that sharing them out by number would be unfair.
-bool costs_differ(const sweep::Sweep& sweep) {
-  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch",
-                            "run.precision"};
-  return std::ranges::any_of(keys, [&](const char* key) { return sweep.is_swept(key); });
-}
-
-double cost_of(const sweep::Sweep& sweep, pipeline::PointBlock block) {
-  double cost = 0;
-  for (std::int64_t k = block.first; k < block.end; ++k) {
-    const sweep::SweepPoint point = sweep.point(std::uint64_t(k));
-    const double factor = precision_of(point) == Precision::float64 ? 2 : 1;
-    for (const double layer : layer_costs({network_of(point)})) cost += factor * layer;
-  }
-  return cost;
-}
-
 pipeline::Share share_of(const sweep::Sweep& sweep, const pipeline::Layout& layout, int group) {
   const auto points = std::int64_t(sweep.size());
-  if (!costs_differ(sweep)) return pipeline::share_of(layout, group, points);
+  PointCosts costs(sweep);
+  if (!costs.differ()) return pipeline::share_of(layout, group, points);
   return pipeline::share_of(layout, group, points,
-                            [&](pipeline::PointBlock block) { return cost_of(sweep, block); });
+                            [&](pipeline::PointBlock block) { return costs.of(block); });
 }
 
 /// One group's part of the sweep: points in, rows out.
@@ -204,18 +199,11 @@ bool has_precision(const sweep::Sweep& sweep, const char* name) {
   return true;
 }
 
-/// Counted in the file itself, on rank 0. @collective
-Outcome outcome_of(const mpi::Communicator& world, const RunOptions& options,
-                   std::uint64_t unfinished_before) {
-  Outcome outcome;
-  if (world.rank() == 0) {
-    const std::vector<store::Status> statuses = store::ResultFile::open(options.output).statuses();
-    outcome.points = statuses.size();
-    outcome.done = std::uint64_t(std::ranges::count(statuses, store::Status::done));
-    outcome.failed = std::uint64_t(std::ranges::count(statuses, store::Status::failed));
-    outcome.measured = outcome.done + outcome.failed - (outcome.points - unfinished_before);
-  }
-  return world.broadcast(outcome);
+/// What was found, and what every group has committed. @collective
+Outcome outcome_of(const mpi::Communicator& world, std::uint64_t points, const store::ResultStore& store) {
+  const std::uint64_t done = world.sum(store.tally().done);
+  const std::uint64_t failed = world.sum(store.tally().failed);
+  return {points, store.found().done + done, store.found().failed + failed, done + failed};
 }
 
 }  // namespace
@@ -224,9 +212,10 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
             const RunOptions& options) {
   require_countable(sweep);
   require_memory(sweep, plan);
-  require_equal_numerics(world, options.allow_mixed_numerics);
+  const std::string numerics = common_numerics(world, options.allow_mixed_numerics);
   const Row row(sweep);
-  const store::FileSchema schema = file_schema(sweep, row);
+  store::FileSchema schema = file_schema(sweep, row);
+  schema.numerics_identity = numerics;
   require_room(world, options.output, predicted_file_bytes(schema));
   if (!options.trace.empty()) pipeline::require_trace_file(world, options.trace);
   const pipeline::Place place = plan.layout.place_of(world.rank());
@@ -241,12 +230,14 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   ProgressReports reports(world, plan.layout, sweep.size() - unfinished, sweep.size(), options.progress);
   const auto finished_here = [&] { return store.tally().done + store.tally().failed; };
   std::optional<pipeline::Trace> trace;
-  world.barrier();  // the ranks' clocks of the trace start together
-  if (!options.trace.empty()) trace.emplace(place.group, world.rank(), most_events(world.size()));
+  if (!options.trace.empty()) {
+    world.barrier();  // the ranks' clocks start together
+    trace.emplace(place.group, world.rank(), most_events(world.size()));
+  }
   const auto breathe = [&] {
     const double start = trace ? trace->now_seconds() : 0;
     const std::uint64_t before = finished_here();
-    store.progress();
+    options.stop() ? store.flush() : store.progress();
     if (trace && finished_here() != before) trace->add(pipeline::Activity::commit, start);
     reports.update(finished_here());
   };
@@ -263,7 +254,7 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   reports.close(finished_here());
   store.close();
   if (trace) pipeline::write_trace(world, *trace, options.trace);
-  return outcome_of(world, options, unfinished);
+  return outcome_of(world, sweep.size(), store);
 }
 
 }  // namespace gradflow::experiment

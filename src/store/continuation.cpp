@@ -1,7 +1,12 @@
 #include "continuation.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <unordered_map>
 
@@ -28,12 +33,37 @@ fs::path part_of(const fs::path& path) {
   return part;
 }
 
+/// Whether a file may be what HDF5 leaves when it is killed: its signature, which it writes last, or nothing
+/// in its place.
+bool may_be_half_written(const fs::path& part) {
+  constexpr std::string_view signature = "\x89HDF\r\n\x1a\n";
+  std::string begin(signature.size(), '\0');
+  std::ifstream(part, std::ios::binary).read(begin.data(), std::streamsize(begin.size()));
+  return begin == signature || begin == std::string(begin.size(), '\0');
+}
+
+/// Removes what a run left that was killed while it held the lock we hold now.
+/// @throws UserError if it is somebody else's
+void remove_unfinished(const fs::path& part) {
+  std::error_code unknown;
+  const fs::file_type type = fs::symlink_status(part, unknown).type();
+  if (type == fs::file_type::not_found) return;
+  if (type != fs::file_type::regular || !may_be_half_written(part)) {
+    throw UserError(
+        fmt::format("{} is in the way: a new file is written under that name first, and what is there is not "
+                    "from a run of "
+                    "gradflow that was killed; move it, or write to another file",
+                    part.string()));
+  }
+  fs::remove(part);
+}
+
 /// Writes a new file under a provisional name, fills it and gives it its name; leaves nothing behind on
 /// failure.
 void replace(const fs::path& path, const FileSchema& schema,
              const std::function<void(const hdf5::File&)>& fill) {
   const fs::path part = part_of(path);
-  fs::remove(part);  // of a run that was killed while it held the lock we hold now
+  remove_unfinished(part);
   try {
     hdf5::File skeleton = create_skeleton(part, schema);
     fill(skeleton);
@@ -89,12 +119,12 @@ bool same_points(const ResultFile& file, const FileSchema& schema) {
   return true;
 }
 
-void require_same_numerics(const ResultFile& file, const FileSchema& schema) {
+[[noreturn]] void refuse_other_numerics(const ResultFile& file, const FileSchema& schema) {
   const std::string stored = file.attribute(names::numerics_identity);
-  if (stored == schema.numerics_identity) return;
   const std::string core = file.attribute(names::openblas_core);
+  const bool other_core = stored != mixed_numerics && core != schema.openblas_core;
   const std::string remedy =
-      core == schema.openblas_core ? "write to another file" : fmt::format("set OPENBLAS_CORETYPE={}", core);
+      other_core ? fmt::format("set OPENBLAS_CORETYPE={}", core) : "write to another file";
   throw UserError(fmt::format(
       "{} was measured with other arithmetic, so its bits would not match: it says \"{}\", this run is "
       "\"{}\"; {}, or allow the mixture with --allow-mixed-numerics",
@@ -150,28 +180,75 @@ void require_same_layers(const ResultFile& file, const FileSchema& schema, const
   }
 }
 
-Bits move_to_new_skeleton(const ResultFile& file, const Bits& finished, const FileSchema& schema) {
-  Bits unfinished(schema.points, true);
+Tally tally_of(const std::vector<Status>& status, const Bits& finished) {
+  Tally tally;
+  for (std::size_t point = 0; point < status.size(); ++point) {
+    if (finished[point]) ++(status[point] == Status::done ? tally.done : tally.failed);
+  }
+  return tally;
+}
+
+Continuation nothing_finished(std::uint64_t points) { return {Bits(points, true), {}, {}}; }
+
+/// The old file keeps its place until the new one is complete.
+/// @throws UserError if the rows that move have no second place
+void require_room_for_both(const fs::path& path, double available) {
+  struct stat present = {};
+  if (stat(path.c_str(), &present) != 0) return;
+  const double occupied = 512.0 * double(present.st_blocks);
+  if (occupied <= available) return;
+  constexpr double gib = 1 << 30;
+  throw UserError(fmt::format(
+      "{} must be copied to take in the new points, which needs {:.4g} GiB beside it, but there is room for "
+      "{:.4g} GiB; make room, or copy it to where there is more and continue it there",
+      path.string(), occupied / gib, available / gib));
+}
+
+double room_beside(const fs::path& path) {
+  std::error_code failure;
+  const fs::space_info space = fs::space(path, failure);
+  return failure ? std::numeric_limits<double>::infinity() : double(space.available);
+}
+
+Continuation move_to_new_skeleton(const ResultFile& file, const Bits& finished, const FileSchema& schema) {
+  Continuation begin = nothing_finished(schema.points);
+  begin.found = tally_of(file.statuses(), finished);
   const Moves moves = moves_into(file, finished, schema);
   if (!moves.empty()) require_same_columns(file, schema);
   require_same_layers(file, schema, moves);
+  if (!moves.empty()) require_room_for_both(file.path(), room_beside(file.path()));
 
   replace(file.path(), schema, [&](const hdf5::File& skeleton) { take_over(file, skeleton, moves); });
-  for (const Move& move : moves) unfinished[move.to] = false;
-  return unfinished;
+  for (const Move& move : moves) begin.unfinished[move.to] = false;
+  return begin;
 }
 
-Bits continue_file(const fs::path& path, const FileSchema& schema, bool allow_mixed_numerics) {
-  const ResultFile file = ResultFile::open(path);
-  Bits finished = finished_points(file);
-  const bool any = std::find(finished.begin(), finished.end(), true) != finished.end();
-  if (any && !allow_mixed_numerics) require_same_numerics(file, schema);
+Continuation as_it_is(const ResultFile& file, const Bits& finished) {
+  const std::vector<Status> status = file.statuses();
+  Continuation begin{finished, {}, tally_of(status, finished)};
+  begin.unfinished.flip();
+  for (std::uint64_t point = 0; point < status.size(); ++point) {
+    if (begin.unfinished[point] && status[point] != Status::not_done) begin.damaged.push_back(point);
+  }
+  return begin;
+}
 
+Continuation continue_file(const fs::path& path, const FileSchema& schema, bool allow_mixed_numerics) {
+  const ResultFile file = ResultFile::open(path);
+  const Bits finished = finished_points(file);
+  const bool any = std::find(finished.begin(), finished.end(), true) != finished.end();
+  const std::string numerics = file.attribute(names::numerics_identity);
+  const bool mixes = any && numerics != schema.numerics_identity;
+  if (mixes && !allow_mixed_numerics) refuse_other_numerics(file, schema);
+
+  const bool marked = !mixes || numerics == mixed_numerics;
   const bool as_is =
-      any && same_points(file, schema) && same_columns(file, schema) && same_layers(file, schema);
-  if (!as_is) return move_to_new_skeleton(file, finished, schema);
-  finished.flip();
-  return finished;
+      any && marked && same_points(file, schema) && same_columns(file, schema) && same_layers(file, schema);
+  if (as_is) return as_it_is(file, finished);
+  if (!mixes) return move_to_new_skeleton(file, finished, schema);
+  FileSchema mixed = schema;  // an attribute changes only with its whole file
+  mixed.numerics_identity = mixed_numerics;
+  return move_to_new_skeleton(file, finished, mixed);
 }
 
 /// @throws UserError naming two points of the sweep that are the same, which the hash could not tell apart
@@ -197,15 +274,14 @@ void require_writable(const fs::path& path) {
 
 }  // namespace
 
-std::vector<bool> create_or_continue(const fs::path& path, const FileSchema& schema,
-                                     bool allow_mixed_numerics) {
+Continuation create_or_continue(const fs::path& path, const FileSchema& schema, bool allow_mixed_numerics) {
   require_distinct(schema);
   if (fs::exists(path)) {
     require_writable(path);
     return continue_file(path, schema, allow_mixed_numerics);
   }
   replace(path, schema, [](const hdf5::File&) {});
-  return std::vector<bool>(schema.points, true);
+  return nothing_finished(schema.points);
 }
 
 }  // namespace gradflow::store

@@ -21,8 +21,10 @@ std::string text_or_empty(hid_t object, const std::string& name) {
 }
 
 void require_hdf5(const fs::path& path) {
-  if (!fs::exists(path)) throw UserError(fmt::format("there is no file {}", path.string()));
-  if (fs::is_directory(path))
+  std::error_code unknown;
+  const fs::file_status found = fs::status(path, unknown);
+  if (!fs::exists(found)) throw UserError(fmt::format("there is no file {}", path.string()));
+  if (fs::is_directory(found))
     throw UserError(fmt::format("{} is a directory; give the name of a file", path.string()));
   if (!hdf5::File::is_hdf5(path)) {
     throw UserError(fmt::format("{} is not a gradflow result file: it is no HDF5 file", path.string()));
@@ -237,7 +239,23 @@ std::uint64_t ResultFile::point_hash(std::uint64_t point) const {
   return value_at<std::uint64_t>(dataset(names::point_hash), point);
 }
 
+std::vector<std::vector<int>> ResultFile::layers_of_each(std::uint64_t first_point,
+                                                         std::uint64_t points) const {
+  if (!ragged_) return std::vector<std::vector<int>>(points, layers_);
+  const Rows rows = rows_of(first_point, points);
+  const auto layers = dataset(names::layer).read<std::int32_t>({{rows.first}, {rows.count}});
+  const auto sizes = dataset(names::row_size).read<std::uint64_t>({{first_point}, {points}});
+  std::vector<std::vector<int>> each;
+  auto row = layers.begin();
+  for (const std::uint64_t size : sizes) {
+    each.emplace_back(row, row + std::ptrdiff_t(size));
+    row += std::ptrdiff_t(size);
+  }
+  return each;
+}
+
 std::vector<bool> ResultFile::intact(std::uint64_t first_point, std::uint64_t points) const {
+  const std::vector<std::vector<int>> layers = layers_of_each(first_point, points);
   const auto hashes = dataset(names::point_hash).read<std::uint64_t>({{first_point}, {points}});
   std::vector<std::uint64_t> sums(points, 0);
   for (const stats::Column& column : *columns_) {
@@ -245,9 +263,8 @@ std::vector<bool> ResultFile::intact(std::uint64_t first_point, std::uint64_t po
     const std::vector<double> values = read(column.name, first_point, points);
     std::span<const double> rest = values;
     for (std::uint64_t i = 0; i < points; ++i) {
-      const std::vector<int> layers = layers_of(first_point + i);
-      const std::size_t own = (column.per_layer ? layers.size() : 1) * std::size_t(column.extent);
-      sums[i] += checksum(hashes[i], column, layers, rest.first(own));
+      const std::size_t own = (column.per_layer ? layers[i].size() : 1) * std::size_t(column.extent);
+      sums[i] += checksum(hashes[i], column, layers[i], rest.first(own));
       rest = rest.subspan(own);
     }
   }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <exception>
-#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
@@ -12,6 +10,8 @@
 
 #include "continuation.hpp"
 #include "gradflow/core/errors.hpp"
+#include "gradflow/mpi/agreement.hpp"
+#include "gradflow/store/link.hpp"
 #include "gradflow/store/lock_file.hpp"
 #include "ledger.hpp"
 #include "open_block.hpp"
@@ -22,29 +22,6 @@ namespace gradflow::store {
 namespace {
 
 constexpr int piece_tag = 1;
-
-/// Runs `act` on rank 0; if it throws there, every rank throws the same.
-void on_first_rank(const mpi::Communicator& world, const std::function<void()>& act) {
-  enum Outcome : int { fine, mistake, error };
-  int outcome = fine;
-  std::string text;
-  if (world.rank() == 0) {
-    try {
-      act();
-    } catch (const UserError& failure) {
-      outcome = mistake;
-      text = failure.what();
-    } catch (const std::exception& failure) {
-      outcome = error;
-      text = failure.what();
-    }
-  }
-  outcome = world.broadcast(outcome);
-  if (outcome == fine) return;
-  text = world.broadcast(text);
-  if (outcome == mistake) throw UserError(text);
-  throw Error(text);
-}
 
 std::vector<bool> broadcast_bits(const mpi::Communicator& world, const std::vector<bool>& bits,
                                  std::uint64_t size) {
@@ -90,6 +67,13 @@ std::span<const double> joined_values(std::span<const MeasuredPoint> points, int
   return values;
 }
 
+void require_no_directory(const std::filesystem::path& path) {
+  std::error_code unknown;  // the lock file will tell why
+  if (!std::filesystem::is_directory(path, unknown)) return;
+  throw UserError(path.string() + " is a directory; give the name of a file, such as " +
+                  (path / "results.h5").string());
+}
+
 }  // namespace
 
 struct ResultStore::State {
@@ -105,7 +89,7 @@ struct ResultStore::State {
         ledger(schema, group.size()) {}
 
   bool leads() const { return group.rank() == 0; }
-  void open_file(const std::filesystem::path& path);
+  void open_file(const std::filesystem::path& name);
   void close_block();
   void write_own_rows(const std::vector<MeasuredPoint>& block) const;
   bool write_own_rows_of(std::size_t column, const std::vector<MeasuredPoint>& block) const;
@@ -126,21 +110,34 @@ struct ResultStore::State {
   OpenBlock block;
   Ledger ledger;                        ///< on a group's first rank
   std::vector<mpi::PendingSend> sends;  ///< on the other ranks
+  Tally found;
   Tally tally;
 };
 
-void ResultStore::State::open_file(const std::filesystem::path& path) {
-  on_first_rank(world, [&] {
-    if (std::filesystem::is_directory(path)) {
-      throw UserError(path.string() + " is a directory; give the name of a file, such as " +
-                      (path / "results.h5").string());
-    }
-    lock = LockFile::acquire(path);
-    unfinished = create_or_continue(path, schema, options.allow_mixed_numerics);
+void ResultStore::State::open_file(const std::filesystem::path& name) {
+  std::string path;
+  std::vector<std::uint64_t> damaged;
+  mpi::on_root(world, [&] {
+    const std::filesystem::path target = followed(name);
+    require_no_directory(target);
+    lock = LockFile::acquire(target);
+    Continuation begin = create_or_continue(target, schema, options.allow_mixed_numerics);
+    path = target.string();
+    unfinished = std::move(begin.unfinished);
+    damaged = std::move(begin.damaged);
+    found = begin.found;
   });
+  path = world.broadcast(path);
   unfinished = broadcast_bits(world, unfinished, schema.points);
-  if (writes) file.emplace(path, writers, schema.columns);
-  if (world.rank() == 0) file->record_launch(options.launch);
+  found = world.broadcast(found);
+
+  mpi::on_each(world, [&] {
+    if (writes) file.emplace(path, writers, schema.columns);
+  });
+  mpi::on_root(world, [&] {  // before anybody measures
+    file->forget(damaged);
+    file->record_launch(options.launch);
+  });
 }
 
 void ResultStore::State::close_block() {
@@ -266,6 +263,7 @@ void ResultStore::close() {
   s.world.barrier();  // and is gone for every rank
 }
 
+Tally ResultStore::found() const { return state_->found; }
 Tally ResultStore::tally() const { return state_->tally; }
 
 }  // namespace gradflow::store

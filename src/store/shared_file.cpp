@@ -95,22 +95,33 @@ void SharedFile::seal(Points run) const {
   write_record<std::int8_t>(records_[3], run, [](const auto& p) { return p.status; });
 }
 
+void SharedFile::forget(const std::vector<std::uint64_t>& points) const {
+  if (points.empty()) return;
+  const std::vector<std::int8_t> not_done{std::int8_t(Status::not_done)};
+  for (const std::uint64_t point : points) records_[3].write<std::int8_t>({{point}, {1}}, not_done);
+  sync();
+}
+
 void SharedFile::record_launch(const std::map<std::string, std::string>& facts) const {
   if (!file_.has(names::launch_count)) return;
-  const Dataset count = Dataset::open(file_, names::launch_count);
+  Dataset count = Dataset::open(file_, names::launch_count);
   const std::int64_t number = count.read<std::int64_t>().front();
   for (const auto& [name, text] : facts) {
     if (!file_.has(name)) continue;
     std::string row = text;
     row.resize(launch_text_bytes, '\0');
-    Dataset::open(file_, name)
-        .write_characters({{hsize_t(number % launches_kept), 0}, {1, launch_text_bytes}}, row);
+    Dataset ring = Dataset::open(file_, name);
+    ring.write_characters({{hsize_t(number % launches_kept), 0}, {1, launch_text_bytes}}, row);
+    ring.close();
   }
   count.write<std::int64_t>({}, std::vector<std::int64_t>{number + 1});
+  count.close();
   sync();
 }
 
 void SharedFile::close() {
+  for (auto& [name, variable] : statistics_) variable.close();
+  for (Dataset& record : records_) record.close();
   statistics_.clear();
   records_.clear();
   row_start_.clear();

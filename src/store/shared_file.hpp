@@ -20,7 +20,7 @@ namespace gradflow::store {
 /// here waits for another rank, except close().
 class SharedFile {
  public:
-  /// @collective over `writers`
+  /// @collective over `writers` @throws Error
   SharedFile(const std::filesystem::path& path, const mpi::Communicator& writers,
              const stats::Columns& columns);
   SharedFile(SharedFile&&) = default;
@@ -31,19 +31,24 @@ class SharedFile {
   bool ragged() const noexcept { return !row_start_.empty(); }
 
   /// Rows first_row .. first_row + rows of each of `points` consecutive points.
-  /// @pre points == 1 if the file is ragged
+  /// @pre points == 1 if the file is ragged @throws Error
   void write_piece(const stats::Column& column, std::uint64_t first_point, std::uint64_t points,
                    int first_row, int rows, std::span<const double> values) const;
 
-  /// Brings what this host has written to the disk.
+  /// Brings what this host has written to the disk. @throws Error
   void sync() const { sync_.data(); }
 
-  /// Writes what is left of finished points, and only after that is on the disk their status.
+  /// Writes what is left of finished points, and only after that is on the disk their status. @throws Error
   void commit(const std::vector<FinishedPoint>& points) const;
 
+  /// Takes the status of these points back, so that they are measured again; returns when the disk knows.
+  /// @throws Error
+  void forget(const std::vector<std::uint64_t>& points) const;
+
+  /// @throws Error
   void record_launch(const std::map<std::string, std::string>& facts) const;
 
-  /// @collective over the writers
+  /// @collective over the writers @throws Error
   void close();
 
  private:

@@ -24,18 +24,23 @@ class RunningHash {
   std::uint64_t value_ = 0;
 };
 
-std::size_t values_of(const ResultFile& file, const stats::Column& column, std::uint64_t point) {
-  return std::size_t(column.extent) * (column.per_layer ? file.rows_of(point).count : 1);
+std::vector<std::size_t> rows_of_each_point(const ResultFile& file) {
+  std::vector<std::size_t> rows;
+  for (std::uint64_t first = 0; first < file.points(); first += points_per_read) {
+    const std::uint64_t points = std::min(points_per_read, file.points() - first);
+    for (const std::vector<int>& layers : file.layers_of_each(first, points)) rows.push_back(layers.size());
+  }
+  return rows;
 }
 
 void add_statistic(RunningHash& hash, const ResultFile& file, const stats::Column& column,
-                   const std::vector<Status>& status) {
+                   const std::vector<Status>& status, const std::vector<std::size_t>& rows) {
   for (std::uint64_t first = 0; first < file.points(); first += points_per_read) {
     const std::uint64_t points = std::min(points_per_read, file.points() - first);
     const std::vector<double> block = file.read(column.name, first, points);
     std::span<const double> rest = block;
     for (std::uint64_t point = first; point < first + points; ++point) {
-      const std::size_t own = values_of(file, column, point);
+      const std::size_t own = std::size_t(column.extent) * (column.per_layer ? rows[point] : 1);
       if (status[point] != Status::not_done) hash.add(rest.first(own));
       rest = rest.subspan(own);
     }
@@ -51,6 +56,7 @@ bool is_run_fact(const ResultFile& file, const std::string& name) {
 
 std::uint64_t statistics_hash(const ResultFile& file) {
   const std::vector<Status> status = file.statuses();
+  const std::vector<std::size_t> rows = rows_of_each_point(file);
   std::vector<std::string> variables = file.hdf5_file().names();
   std::sort(variables.begin(), variables.end());
 
@@ -61,7 +67,7 @@ std::uint64_t statistics_hash(const ResultFile& file) {
     if (bare_axis || is_run_fact(file, name)) continue;
     hash.add(name);
     if (role == names::roles::statistic) {
-      add_statistic(hash, file, file.column(name), status);
+      add_statistic(hash, file, file.column(name), status, rows);
     } else {
       for (const std::string& text : file.texts(name)) hash.add(text);
     }

@@ -174,6 +174,20 @@ TEST_F(AnExistingFile, FromOtherArithmeticIsRefusedUnlessAllowed) {
   EXPECT_EQ(unfinished(schema, {.allow_mixed_numerics = true}), (std::vector<bool>{false, false, true}));
 }
 
+TEST_F(AnExistingFile, ThatMixesArithmeticSaysSoAndIsRefusedUnlessAllowedAgain) {
+  const SampleSweep sweep{.points = 3};
+  run(sweep, 2);
+  FileSchema other = sweep.schema();
+  other.numerics_identity = "gradflow 0.1.0, OpenBLAS 0.3.21 SkylakeX, avx512, float32";
+  unfinished(other, {.allow_mixed_numerics = true});
+
+  EXPECT_EQ(ResultFile::open(path).attribute("numerics_identity"), "mixed");
+  for (const FileSchema& schema : {other, sweep.schema()}) {
+    EXPECT_THAT(refusal(schema), AllOf(HasSubstr("it says \"mixed\""), HasSubstr("write to another file")));
+  }
+  EXPECT_EQ(unfinished(other, {.allow_mixed_numerics = true}), (std::vector<bool>{false, false, true}));
+}
+
 TEST_F(AnExistingFile, WithADamagedRowMeasuresItAgain) {
   const SampleSweep sweep{.points = 5};
   run(sweep);
@@ -189,6 +203,9 @@ TEST_F(AnExistingFile, WithADamagedRowMeasuresItAgain) {
 
   EXPECT_EQ(ResultFile::open(path).intact(0, 5), (std::vector<bool>{true, true, true, false, true}));
   EXPECT_EQ(unfinished(sweep.schema()), (std::vector<bool>{false, false, false, true, false}));
+  EXPECT_EQ(ResultFile::open(path).status(3),
+            Status::not_done);  // were it killed now, nobody took it for done
+  world.barrier();
   run(sweep);
   EXPECT_EQ(statistics_hash(ResultFile::open(path)), sound);
 }
@@ -246,12 +263,77 @@ TEST_F(AnExistingFile, IsNotMadeForASweepThatHasOnePointTwice) {
 }
 
 TEST_F(AnExistingFile, IsMadeAfreshWhereARunWasKilledWhileMakingIt) {
-  on_first_rank([&] { std::ofstream(directory / "results.h5.part") << "half a skeleton"; });
+  const fs::path part = directory / "results.h5.part";
+  const std::string half_written[] = {"", std::string(4096, '\0') + "data", "\x89HDF\r\n\x1a\n and more"};
+  for (const std::string& text : half_written) {
+    on_first_rank([&] {
+      fs::remove(path);
+      std::ofstream(part, std::ios::binary) << text;
+    });
 
-  run({.points = 2});
+    run({.points = 2});
 
-  EXPECT_EQ(ResultFile::open(path).status(1), Status::done);
-  EXPECT_FALSE(fs::exists(directory / "results.h5.part"));
+    EXPECT_EQ(ResultFile::open(path).status(1), Status::done);
+    EXPECT_FALSE(fs::exists(part));
+    world.barrier();
+  }
+}
+
+TEST_F(AnExistingFile, IsNotMadeInPlaceOfWhatIsNotOurs) {
+  const fs::path part = directory / "results.h5.part";
+  on_first_rank([&] { std::ofstream(part) << "the only copy of a thesis"; });
+  EXPECT_THAT(refusal(SampleSweep{}.schema()), HasSubstr("results.h5.part is in the way"));
+
+  on_first_rank([&] {
+    fs::remove(part);
+    fs::create_directory(part);
+  });
+  EXPECT_THAT(refusal(SampleSweep{}.schema()), HasSubstr("results.h5.part is in the way"));
+}
+
+TEST_F(AnExistingFile, BehindALinkIsWrittenAndLockedItself) {
+  const fs::path file = path;
+  path = directory / "link.h5";
+  on_first_rank([&] { fs::create_symlink("results.h5", path); });  // to nothing yet
+
+  for (const SampleSweep& sweep : {SampleSweep{.points = 2}, SampleSweep{.points = 4}}) {
+    ResultStore store = ResultStore::open(world, world, path, sweep.schema());
+    EXPECT_TRUE(fs::exists(directory / "results.h5.lock"));
+    EXPECT_FALSE(fs::exists(directory / "link.h5.lock"));
+    measure(store, sweep, world);
+    store.close();
+    EXPECT_TRUE(fs::is_symlink(path));
+    EXPECT_FALSE(fs::is_symlink(file));
+    EXPECT_EQ(ResultFile::open(file).points(), sweep.points);
+    world.barrier();
+  }
+}
+
+TEST_F(AnExistingFile, BehindACircleOfLinksIsRefused) {
+  path = directory / "one.h5";
+  on_first_rank([&] {
+    fs::create_symlink("other.h5", path);
+    fs::create_symlink("one.h5", directory / "other.h5");
+  });
+
+  EXPECT_THROW(ResultStore::open(world, world, path, SampleSweep{}.schema()), UserError);
+  world.barrier();
+}
+
+TEST_F(AnExistingFile, HasANameThatTheFileSystemTakes) {
+  path = directory / std::string(300, 'x');
+
+  EXPECT_THAT(refusal(SampleSweep{}.schema()), HasSubstr("File name too long"));
+}
+
+TEST_F(AnExistingFile, SaysHowManyFinishedPointsItHeld) {
+  const SampleSweep sweep{.points = 5};
+  run(sweep, 3);
+
+  ResultStore store = ResultStore::open(world, world, path, sweep.schema());
+  EXPECT_EQ(store.found().done, 3u);
+  EXPECT_EQ(store.found().failed, 0u);
+  store.close();
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ struct RunOptions {
   std::filesystem::path output;
   bool allow_mixed_numerics = false;
   std::filesystem::path trace;  ///< where every action of every rank goes, as a timeline; empty: nowhere
-  /// Whether to begin no further point. Asked between points, on the first stage of each group.
+  /// Whether to begin no further point. Asked often: between points on the first stage of each group, and on
+  /// every rank, which then writes at once what is finished, because somebody may be about to kill it.
   std::function<bool()> stop = [] { return false; };
   /// Told how many points of the whole sweep are finished, on rank 0, as often as it changes and at least
   /// every second.
@@ -35,9 +36,11 @@ struct Outcome {
 /// Measures every unfinished point of the sweep into the result file. Call it inside Threads::run().
 /// @collective over `world`
 /// @return the same on every rank
-/// @throws UserError as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8 points,
-/// for a file larger than the free space, a memory limit below one layer's need, a trace that cannot be
-/// written
+/// @throws UserError   as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8 points,
+///                     for a file larger than the free space, a memory limit below one layer's need, and a
+///                     trace that cannot be written; on every rank alike
+/// @throws CommonError as store::ResultStore::open()
+/// @throws Error       on a rank that can no longer write
 Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
             const RunOptions& options);
 

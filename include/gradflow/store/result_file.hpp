@@ -62,6 +62,8 @@ class ResultFile {
   bool is_ragged() const noexcept { return ragged_; }
   /// The stored layers of a point, and where they stand among the rows of all points.
   std::vector<int> layers_of(std::uint64_t point) const;
+  /// The stored layers of consecutive points, in a few reads for all of them.
+  std::vector<std::vector<int>> layers_of_each(std::uint64_t first_point, std::uint64_t points) const;
   Rows rows_of(std::uint64_t first_point, std::uint64_t points = 1) const;
 
   /// One statistic of one point, or of `points` points one after the other.

@@ -16,7 +16,8 @@
 namespace gradflow::store {
 
 struct StoreOptions {
-  bool allow_mixed_numerics = false;  ///< continue a file measured under another numerics identity
+  /// Continue a file measured under another numerics identity; from then on it says mixed_numerics.
+  bool allow_mixed_numerics = false;
   std::map<std::string, std::string> launch = {};  ///< this launch's value of each of schema.launch_facts
 
   /// A block of points is written when it reaches the first of these.
@@ -30,8 +31,7 @@ struct StoreOptions {
   int most_writers = 256;
 };
 
-/// How many points of this rank's group have been committed since the file was opened (0 except on its first
-/// rank).
+/// Points by what has become of them.
 struct Tally {
   std::uint64_t done = 0;
   std::uint64_t failed = 0;
@@ -49,11 +49,11 @@ class ResultStore {
   ///
   /// A file of the same points is continued as it is; a file whose finished points all belong to this sweep
   /// gives them to a new skeleton; everything else is refused. On any error every rank throws and nothing new
-  /// is left behind.
+  /// is left behind. Behind a symbolic link, to nothing too, the file that it names is locked and written.
   /// @param group  the ranks that measure points together; rank 0 of it is the first stage
   /// @throws UserError if the file belongs to another sweep, other statistics or other numerics, is being
-  /// written by
-  ///         somebody else, is not ours, or cannot be written
+  /// written by somebody else, is not ours, or cannot be written
+  /// @throws CommonError if the file system or HDF5 fails
   static ResultStore open(const mpi::Communicator& world, const mpi::Communicator& group,
                           const std::filesystem::path& path, const FileSchema& schema,
                           StoreOptions options = {});
@@ -70,23 +70,29 @@ class ResultStore {
   /// rank. If any rank of the group reports a failure, the point counts as failed and its statistics become
   /// NaN, facts of the run excepted.
   /// @pre the rows and columns are those of the schema; the point was unfinished
+  /// @throws Error if a block is full and cannot be written or committed, as the next four
   void add(std::uint64_t point, stats::PointTable&& rows, Failure failure);
 
-  /// Closes the open block: writes or sends its rows. Does not wait for other ranks.
+  /// Closes the open block: writes or sends its rows. Does not wait for other ranks. @throws Error
   void flush();
 
   /// Commits what other ranks have acknowledged; closes a block that is old enough. Call it often, also when
-  /// idle.
+  /// idle. @throws Error
   void progress();
 
   /// Returns when every point this rank added is committed (on a group's first rank) or acknowledged (on the
   /// others).
   /// @collective over `group`, as long as its ranks added the same points
+  /// @throws Error
   void finish();
 
-  /// finish(), then closes the file and lets go of the lock. @collective over `world`
+  /// finish(), then closes the file and lets go of the lock. @collective over `world` @throws Error
   void close();
 
+  /// Finished points that the file held when it was opened; the same on every rank.
+  Tally found() const;
+
+  /// Points of this rank's group that have been committed since; 0 except on the group's first rank.
   Tally tally() const;
 
  private:

@@ -73,6 +73,9 @@ enum class Status : std::int8_t { not_done = 0, done = 1, failed = 2 };
 /// Raised when an old gradflow could no longer read the file; the root attribute `gradflow_schema`.
 inline constexpr std::int64_t schema_version = 1;
 
+/// The numerics identity of a file whose points were measured under several; no run has it by itself.
+inline constexpr auto mixed_numerics = "mixed";
+
 /// A launch's facts are cut to this many bytes, and a file remembers this many launches.
 inline constexpr int launch_text_bytes = 1024;
 inline constexpr int launches_kept = 16;
