@@ -44,6 +44,14 @@ std::string note_on_binding(int ranks_here) {
       usable_threads(), share);
 }
 
+/// Threads beyond what can be of use; the system would refuse some of them, each rank at another number.
+void require_threads(const mpi::Communicator& world, const experiment::Request& request) {
+  const int most = world.broadcast(4 * int(std::max(1u, std::thread::hardware_concurrency())));
+  if (request.threads.value_or(1) <= most) return;
+  throw UserError(fmt::format("--threads {}: expected at most {}, four for each CPU of this host, or auto",
+                              *request.threads, most));
+}
+
 void print_plan(const experiment::Plan& plan, std::uint64_t points, int ranks_here) {
   const pipeline::Layout& layout = plan.layout;
   fmt::print(stderr, "{} points on {} {} of {} {}{}, {} threads each, {}\n", points, layout.full_groups(),
@@ -76,8 +84,9 @@ int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::ti
   if (arguments.output.empty())
     throw UserError("--output: read \"\"; expected the name of a result file, such as results/sweep.h5");
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
-  const experiment::Plan plan =
-      experiment::agree_on_plan(world, sweep, arguments.sweep.request(world), circumstances_of(world));
+  const experiment::Request request = arguments.sweep.request(world);
+  require_threads(world, request);
+  const experiment::Plan plan = experiment::agree_on_plan(world, sweep, request, circumstances_of(world));
 
   const int ranks_here = world.ranks_on_this_host();
   ProgressLine line;

@@ -11,7 +11,7 @@
 
 namespace gradflow::experiment {
 
-/// How far the whole sweep is: the first rank of every group reports to rank 0, at most once a second.
+/// How far the whole sweep is: the first rank of every group reports to rank 0, at most twice a second.
 class ProgressReports {
  public:
   using Show = std::function<void(std::uint64_t finished, std::uint64_t points)>;

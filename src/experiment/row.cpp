@@ -23,13 +23,15 @@ stats::Columns initialisation_columns() {
 }
 
 stats::Columns run_fact_columns() {
-  return {{.name = "wall_seconds",
-           .long_name = "time from the first to the last pass of the point, on the first stage",
-           .units = "s",
-           .formula = "",
-           .per_layer = false,
-           .extra_dimension = "",
-           .run_fact = true}};
+  return {
+      {.name = "wall_seconds",
+       .long_name =
+           "time since the bundle before was finished, shared by the points of a bundle, on the first stage",
+       .units = "s",
+       .formula = "",
+       .per_layer = false,
+       .extra_dimension = "",
+       .run_fact = true}};
 }
 
 }  // namespace

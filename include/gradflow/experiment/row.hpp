@@ -27,7 +27,8 @@ class Row {
   pipeline::Observation observation(int depth) const;
 
   /// This stage's part of the row of one point: what it measured, completed.
-  /// @param wall_seconds  from the first to the last microbatch of the point, on this stage
+  /// @param wall_seconds  from the end of the bundle before to the end of the point's own, over the points of
+  ///                      the bundle, on this stage
   stats::PointTable table(const nn::NetworkSpec& network, pipeline::PointResult result,
                           const Prediction& prediction, double wall_seconds) const;
 
