@@ -84,6 +84,8 @@ MISTAKES_ON_THE_COMMAND_LINE = {
     "more stages than ranks": (["--stages", "5"], ["--stages 5", "mpirun -n 5"]),
     "time without a unit": (["--max-time", "90"], ["--max-time", '"90"', "3h50m"]),
     "no time": (["--max-time", ""], ["--max-time", "3h50m"]),
+    "a time of too many digits": (["--max-time", "9" * 400 + "h"], ["--max-time", "999...", "3h50m"]),
+    "more threads than can be of use": (["--threads", "100000"], ["--threads 100000", "four for each CPU"]),
     "unknown option": (["--stage", "2"], ["--stage"]),
     "trace in a folder that is not there": (["--trace", "no/trace.json"], ["--trace no/trace.json", "such as trace.json"]),
     "trace over another file": (["--trace", "sweep.toml"], ["--trace sweep.toml", ".json"]),
@@ -101,6 +103,7 @@ OUTPUTS_THAT_CANNOT_BE_WRITTEN = {
     "a file in place of the folder": "sweep.toml/out.h5",
     "a folder in place of the file": ".",
     "no name": "",
+    "a name of 300 characters": "x" * 300,
 }
 
 
@@ -194,7 +197,17 @@ class BadInput(program.InFolder):
         for name, output in OUTPUTS_THAT_CANNOT_BE_WRITTEN.items():
             with self.subTest(name):
                 self.assert_refused([output or "--output"], "run", "sweep.toml", "-o", output)
-        self.assert_refused(["nowhere/out.h5"], "run", "sweep.toml", "-o", "nowhere/out.h5", ranks=2)
+        for output in ("nowhere/out.h5", "x" * 300):
+            self.assert_refused([output], "run", "sweep.toml", "-o", output, ranks=2)
+
+    def test_rehearsal_variable_that_is_no_number(self):
+        self.write("sweep.toml", GOOD)
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                ended = program.run("run", "sweep.toml", "-o", "out.h5", ranks=ranks, timeout=60,
+                                    env=os.environ | {"GRADFLOW_SYNCHRONOUS_SENDS": "abc"})
+                self.assert_is_refusal(ended, ["GRADFLOW_SYNCHRONOUS_SENDS=abc", "GRADFLOW_SYNCHRONOUS_SENDS=0"])
+                self.assertFalse((self.folder / "out.h5").exists())
 
     def test_output_that_is_not_ours(self):
         self.write("sweep.toml", GOOD)

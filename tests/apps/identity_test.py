@@ -64,6 +64,18 @@ init.sigma_w = [0.5, 2.5]
 backward.shared = [false, true]
 """
 
+# 1700 layers are 13600 bytes of a statistic; from 4096 bytes for each stage the stages write themselves.
+DEEP = """
+[network]
+depth = 1700
+width = 8
+[init]
+sigma_b = 0.1
+[sweep]
+init.sigma_w = [0.9, 1.4]
+data.batch = [1, 40]
+"""
+
 LAYOUTS = {
     "ranks": [(n, "--stages", "1") for n in (2, 3, 4)],
     "stages": [(n, "--stages", str(n)) for n in (2, 3, 4)],
@@ -125,6 +137,10 @@ class OneHash(program.InFolder):
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (4, "--stages", "4"), (3, "--stages", "2")])
+
+    def test_rows_so_long_that_each_stage_writes_its_own(self):
+        sweep = self.write("sweep.toml", DEEP)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (3, "--stages", "2")])
 
     def test_selected_layers(self):
         for layers in ("every:10", "log:8"):

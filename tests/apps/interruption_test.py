@@ -27,6 +27,22 @@ seed = { range = [0, 100] }
 RAGGED = RECTANGLE.replace("depth = 30\n", "").replace("[sweep]\n", "[sweep]\nnetwork.depth = [20, 30]\n").replace(
     "range = [0, 100]", "range = [0, 50]")
 
+# Rows so long that each of two stages writes its own.
+DEEP = RECTANGLE.replace("depth = 30", "depth = 1100").replace("width = 32", "width = 4\n[data]\nbatch = 1")
+
+# Points of a moment, then one of many seconds.
+QUICK_THEN_LONG = """
+[network]
+width = 512
+[init]
+scheme = "orthogonal"
+[statistics]
+preset = "lean"
+[[zip]]
+network.depth = [2, 3, 4, 5, 6, 200]
+data.batch = [1, 1, 1, 1, 1, 64]
+"""
+
 # Ranks and stages that are killed, then those that continue.
 KILLS = [
     (RECTANGLE, (1, 1), (2, 2)),
@@ -35,6 +51,7 @@ KILLS = [
     (RAGGED, (3, 3), (2, 1)),
     (RECTANGLE, (4, 2), (3, 1)),
     (RAGGED, (3, 2), (None, 1)),
+    (DEEP, (2, 2), (2, 1)),
 ]
 
 
@@ -166,6 +183,40 @@ class Interruption(program.InFolder):
 
         self.assertNotEqual(process.returncode, program.COMPLETE)
         self.continue_and_check(RECTANGLE, ranks=2)
+
+    def test_term_under_mpirun_commits_what_is_finished(self):
+        self.write("sweep.toml", QUICK_THEN_LONG)
+        process = program.start("run", "sweep.toml", "-o", "out.h5", "--stages", "2", "--bundle", "1", ranks=2)
+        self.addCleanup(lambda: process.poll() is None and program.kill(process))
+        self.assertTrue(program.wait_until(lambda: os.path.exists("out.h5"), 60))
+        time.sleep(4)
+        self.assertEqual(self.committed().sum(), 0, "the block is still open")
+
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+        self.assertNotEqual(process.returncode, program.COMPLETE)
+        self.assertEqual(self.committed().tolist(), [True] * 5 + [False])
+
+    def test_usr1_may_come_twice(self):
+        self.write("sweep.toml", RECTANGLE)
+        process = self.start_until(30, "--stages", "2", ranks=2)
+        for _ in range(3):
+            program.signal_each(program.ranks_of(process), signal.SIGUSR1)
+            time.sleep(0.002)
+        process.communicate(timeout=60)
+
+        self.assertEqual(process.returncode, program.RESUMABLE)
+
+    def test_file_that_is_moved_away_is_still_completed(self):
+        self.write("sweep.toml", RECTANGLE)
+        process = self.start_until(30, ranks=2)
+        os.rename("out.h5", "moved.h5")
+        _, err = process.communicate(timeout=60)
+
+        self.assertEqual(process.returncode, program.COMPLETE, err)
+        os.rename("moved.h5", "out.h5")
+        self.assert_equals_undisturbed(RECTANGLE)
 
     def test_max_time_ends_with_75_until_all_is_done(self):
         self.write("sweep.toml", RECTANGLE)
