@@ -39,7 +39,7 @@ scheme = "orthogonal"
 [statistics]
 preset = "lean"
 [[zip]]
-network.depth = [2, 3, 4, 5, 6, 200]
+network.depth = [2, 3, 4, 5, 6, 1000]
 data.batch = [1, 1, 1, 1, 1, 64]
 """
 
@@ -65,6 +65,7 @@ class Interruption(program.InFolder):
         if sweep not in self.undisturbed:
             program.measure(self.write("reference.toml", sweep), "reference.h5", ranks=2)
             self.undisturbed[sweep] = results.contents("reference.h5")
+            os.unlink("reference.h5")  # the next sweep has its own
         return self.undisturbed[sweep]
 
     def committed(self):
@@ -196,7 +197,9 @@ class Interruption(program.InFolder):
         process.communicate(timeout=60)
 
         self.assertNotEqual(process.returncode, program.COMPLETE)
-        self.assertEqual(self.committed().tolist(), [True] * 5 + [False])
+        # The fifth may still be on its way back through the stages, behind the weights of the long one.
+        self.assertTrue(self.committed()[:4].all())
+        self.assertFalse(self.committed()[5])
 
     def test_usr1_may_come_twice(self):
         self.write("sweep.toml", RECTANGLE)
