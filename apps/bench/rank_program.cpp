@@ -94,7 +94,7 @@ pipeline::StageCost work_cost(const mpi::Communicator& world) {
   const double forward = seconds_of([&] {
     stage.emplace(
         bundle, blocks, microbatches, observation_of("standard", work.depth), [] {},
-        pipeline::WeightPasses::deferred);
+        pipeline::Checkpointing{}, pipeline::WeightPasses::deferred);
     for (int m = 0; m < microbatches; ++m) {
       outputs.push_back(stage->forward(m, nn::input<float>(bundle, stage->rows(m))));
     }

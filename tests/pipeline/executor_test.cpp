@@ -26,7 +26,9 @@ const bool rehearsal_is_set = [] {
 }();
 
 Job job_of(nn::Bundle bundle, int microbatches) {
-  Job job{std::move(bundle), {}, microbatches, {}};
+  Job job;
+  job.bundle = std::move(bundle);
+  job.microbatches = microbatches;
   for (std::size_t i = 0; i < job.bundle.size(); ++i) job.points.push_back(i);
   job.observation = everything_of(job.bundle);
   return job;
