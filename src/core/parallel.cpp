@@ -46,7 +46,10 @@ int concurrency() { return tbb::this_task_arena::max_concurrency(); }
 
 void parallel_for(int n, const std::function<void(int)>& body) {
   if (n == 1 || concurrency() == 1) {
-    for (int i = 0; i < n; ++i) body(i);
+    for (int i = 0; i < n; ++i) {
+      body(i);
+      BetweenTasks::a_task_has_ended();
+    }
     return;
   }
   const auto run_range = [&](const tbb::blocked_range<int>& range) {

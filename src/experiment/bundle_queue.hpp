@@ -16,6 +16,7 @@ namespace gradflow::experiment {
 struct PointBundle {
   nn::Bundle networks;
   std::vector<std::uint64_t> points;
+  int most = 1;  ///< points it has room for
 };
 
 /// Adds a point to the first bundle that shares its weights and has room, else begins a bundle.

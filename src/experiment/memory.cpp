@@ -71,9 +71,10 @@ struct Work {
 
   void count_in_flight(int stages, int stage) {
     const double per_group = std::max(1.0, std::ceil(double(plan.points_per_group) / points));
-    // A microbatch whose weight pass is put off holds as much as its tapes did.
-    const auto window =
-        double(plan.schedule->window(stages, stage)) + plan.schedule->most_deferred(stages, stage);
+    // A microbatch whose weight pass is put off holds as much as its tapes did; none is when a bundle begins.
+    const double deferred =
+        std::min<double>(double(plan.schedule->most_deferred(stages, stage)), microbatches - 1);
+    const double window = double(plan.schedule->window(stages, stage)) + deferred;
     if (plan.schedule->flush == pipeline::Flush::per_bundle) {
       in_flight = std::min(window, double(microbatches));
       return;

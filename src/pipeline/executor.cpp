@@ -139,6 +139,8 @@ class Executor {
   }
 
   void begin_job() {
+    // Points are finished, and their memory is free, before the next weights are made.
+    while (const std::optional<Action> weight_pass = actions_.meanwhile(std::nullopt)) act(*weight_pass);
     UpcomingJob next = std::move(upcoming_.front());
     upcoming_.pop_front();
     const int microbatches = next.job.microbatches;

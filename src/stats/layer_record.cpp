@@ -25,7 +25,7 @@ double GradientNorms::log10_noise_scale() const {
   if (wgrad_squared.is_zero()) return infinity;
   const Scaled of_the_mean = Scaled::of(batch) * wgrad_squared;
   const Scaled spread = sample_squared_sum - of_the_mean;
-  if (spread < Scaled::of(100 * relative_error) * of_the_mean) return nan;
+  if (relative_error > 0 && spread < Scaled::of(100 * relative_error) * of_the_mean) return nan;
   if (spread.mantissa <= 0) return -infinity;  // never negative in exact arithmetic
   return (spread / Scaled::of(batch - 1) / wgrad_squared).log10();
 }

@@ -197,7 +197,7 @@ class Interruption(program.InFolder):
         process.communicate(timeout=60)
 
         self.assertNotEqual(process.returncode, program.COMPLETE)
-        # The fifth may still be on its way back through the stages, behind the weights of the long one.
+        # The fifth may still be on its way back when the weights of the long one begin.
         self.assertTrue(self.committed()[:4].all())
         self.assertFalse(self.committed()[5])
 

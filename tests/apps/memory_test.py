@@ -89,7 +89,7 @@ class Memory(program.InFolder):
         self.assertGreaterEqual(len(names[-1][0]), 2)
 
     def test_the_peak_is_the_plan_s(self):
-        for depth, width, batch in ((3000, 64, 64), (300, 256, 100), (40, 700, 16)):
+        for depth, width, batch in ((3000, 64, 64), (300, 256, 100), (200, 500, 16)):
             sweep = self.write("sweep.toml", DEEP.format(depth=depth, width=width, batch=batch))
             for options in ((), ("--memory", "90M")):
                 with self.subTest(depth=depth, width=width, batch=batch, options=options):

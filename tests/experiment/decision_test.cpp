@@ -43,11 +43,11 @@ TEST(Decision, PipelinesAPointThatIsAlone) {
 }
 
 TEST(Decision, PipelinesAPointThatDoesNotFit) {
-  const sweep::Sweep sweep = sweep_of(64, 64, 32);
+  const sweep::Sweep sweep = sweep_of(64, 64, 1024);
   const Decision unlimited_memory = decision(sweep, 4);
   ASSERT_EQ(unlimited_memory.best().plan.layout.stages, 1);
 
-  const double less = double(unlimited_memory.best().forecast.bytes_per_rank) - 1;
+  const double less = 0.7 * double(unlimited_memory.best().forecast.bytes_per_rank);
   const Decision limited = decision(sweep, 4, {}, less);
 
   EXPECT_GT(limited.best().plan.layout.stages, 1);
