@@ -36,7 +36,8 @@ struct Outcome {
 /// Measures every unfinished point of the sweep into the result file. Call it inside Threads::run().
 /// @collective over `world`
 /// @return the same on every rank
-/// @throws UserError   as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8 points,
+/// @throws UserError   as store::ResultStore::open(), if the ranks' numerics differ, for more than 1e8
+/// points,
 ///                     for a file larger than the free space, a memory limit below one layer's need, and a
 ///                     trace that cannot be written; on every rank alike
 /// @throws CommonError as store::ResultStore::open()
