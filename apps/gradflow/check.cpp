@@ -52,13 +52,18 @@ double largest_drift(const store::ResultFile& file) {
 }
 
 /// Removes a file in the end, however that comes.
-struct Removal {
-  std::filesystem::path file;
-
+class Removal {
+ public:
+  explicit Removal(std::filesystem::path file) : file_(std::move(file)) {}
+  Removal(const Removal&) = delete;
+  Removal& operator=(const Removal&) = delete;
   ~Removal() {
     std::error_code ignored;
-    std::filesystem::remove(file, ignored);
+    std::filesystem::remove(file_, ignored);
   }
+
+ private:
+  std::filesystem::path file_;
 };
 
 void print_machine(int ranks, int ranks_here) {
