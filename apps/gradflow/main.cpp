@@ -75,8 +75,13 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   } catch (const CLI::Success& asked_for_help) {
     return mpi::launch_rank() == 0 ? program.exit(asked_for_help) : Exit::complete;
   } catch (const CLI::ParseError& error) {
-    return tell_mistake(fmt::format("{}\nRun \"gradflow --help\" or \"gradflow COMMAND --help\".",
-                                    complaint(program, argc, argv, error)));
+    // A rank that ends with an error ends the others: they wait until the first has spoken.
+    std::optional<mpi::Environment> all;
+    if (mpi::launch_size() > 1) all.emplace(argc, argv);
+    const int status = tell_mistake(fmt::format("{}\nRun \"gradflow --help\" or \"gradflow COMMAND --help\".",
+                                                complaint(program, argc, argv, error)));
+    if (all) mpi::Communicator::world().barrier();
+    return status;
   }
 }
 
@@ -100,9 +105,8 @@ int main(int argc, char** argv) {
   CLI::App program(about, "gradflow");
   Chosen chosen;
   add_commands(program, chosen);
-  if (const std::optional<int> status = parse(program, argc, argv)) return *status;
-
   try {
+    if (const std::optional<int> status = parse(program, argc, argv)) return *status;
     mpi::Environment environment(argc, argv);
     return execute(chosen.command);
   } catch (const UserError& error) {

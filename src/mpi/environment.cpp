@@ -67,6 +67,11 @@ int launch_rank() {
   return tasks_of_slurm_step() ? number_in("SLURM_PROCID").value_or(0) : 0;
 }
 
+int launch_size() {
+  if (const auto size = number_in("OMPI_COMM_WORLD_SIZE")) return *size;
+  return tasks_of_slurm_step().value_or(1);
+}
+
 // mpirun inside a Slurm job starts its daemons by srun; what their variables count are nodes, not ranks.
 std::optional<int> tasks_of_slurm_step() {
   if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) return std::nullopt;

@@ -27,6 +27,9 @@ class Environment {
 /// This process's place in its launch as the launcher tells it, known without MPI: 0 may speak to the user.
 int launch_rank();
 
+/// Processes of this launch, as the launcher tells it: 1 without one.
+int launch_size();
+
 /// Processes of the Slurm step this process was started in by srun; none if mpirun or nobody started it.
 std::optional<int> tasks_of_slurm_step();
 
