@@ -190,7 +190,7 @@ class Interruption(program.InFolder):
         process = program.start("run", "sweep.toml", "-o", "out.h5", "--stages", "2", "--bundle", "1", ranks=2)
         self.addCleanup(lambda: process.poll() is None and program.kill(process))
         self.assertTrue(program.wait_until(lambda: os.path.exists("out.h5"), 60))
-        time.sleep(4)
+        time.sleep(8)  # the long point takes half a minute
         self.assertEqual(self.committed().sum(), 0, "the block is still open")
 
         process.send_signal(signal.SIGTERM)

@@ -92,6 +92,7 @@ TEST_F(Launch, OfABatchScriptIsAProcessAlone) {
   set("SLURM_PROCID", "0");
   EXPECT_EQ(tasks_of_slurm_step(), std::nullopt);
   EXPECT_EQ(launch_rank(), 0);
+  EXPECT_EQ(launch_size(), 1);
 }
 
 // mpirun starts one daemon per node by srun: its step counts nodes.
@@ -103,6 +104,7 @@ TEST_F(Launch, OfMpirunIgnoresTheStepOfItsDaemons) {
   set("OMPI_COMM_WORLD_RANK", "40");
   EXPECT_EQ(tasks_of_slurm_step(), std::nullopt);
   EXPECT_EQ(launch_rank(), 40);
+  EXPECT_EQ(launch_size(), 64);
 }
 
 TEST(WholeLaunch, IsOneWhoseProcessesAllFoundEachOther) {
