@@ -15,6 +15,11 @@ set(GRADFLOW_TEST_ENVIRONMENT
   OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
   XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache)
 
+# Open MPI leaves memory behind in plugins that are unloaded before the leak check, where no suppression can name them:
+# leaks are looked for where MPI does not run.
+set(GRADFLOW_MPI_TEST_ENVIRONMENT ${GRADFLOW_TEST_ENVIRONMENT} ASAN_OPTIONS=detect_leaks=0)
+set(GRADFLOW_MODULES_WITHOUT_MPI gradflow_core gradflow_nn gradflow_stats gradflow_sweep gradflow_theory)
+
 function(gradflow_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBRARIES;RANKS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -25,10 +30,14 @@ function(gradflow_test name)
   target_link_libraries(${target}_test PRIVATE ${arg_LIBRARIES} GTest::gmock)
   target_include_directories(${target}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 
+  set(environment ${GRADFLOW_MPI_TEST_ENVIRONMENT})
+  if(arg_LIBRARIES IN_LIST GRADFLOW_MODULES_WITHOUT_MPI)
+    set(environment ${GRADFLOW_TEST_ENVIRONMENT})
+  endif()
   if(NOT arg_RANKS)
     target_link_libraries(${target}_test PRIVATE GTest::gtest_main)
     gtest_discover_tests(${target}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${GRADFLOW_TEST_ENVIRONMENT}")
+                         PROPERTIES TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${environment}")
     return()
   endif()
 
@@ -39,6 +48,6 @@ function(gradflow_test name)
       COMMAND ${MPIEXEC_EXECUTABLE} -q -n ${ranks} --oversubscribe --bind-to none $<TARGET_FILE:${target}_test>)
     set_tests_properties(${name}.ranks_${ranks} PROPERTIES
       LABELS ranks_${ranks} PROCESSORS 2 TIMEOUT ${arg_TIMEOUT}
-      ENVIRONMENT "${GRADFLOW_TEST_ENVIRONMENT}")
+      ENVIRONMENT "${environment}")
   endforeach()
 endfunction()
