@@ -26,6 +26,7 @@ function(gradflow_module name)
   add_library(gradflow_${name}_headers OBJECT ${alone_sources})
   target_link_libraries(gradflow_${name}_headers PRIVATE gradflow_${name})
   target_compile_options(gradflow_${name}_headers PRIVATE -O0)
+  set_target_properties(gradflow_${name}_headers PROPERTIES UNITY_BUILD OFF)
 
   add_test(NAME house.${name}
     COMMAND ${CMAKE_COMMAND} -DROOT=${CMAKE_SOURCE_DIR} -DMODULE=${name} "-DALLOWED=${arg_MAY_INCLUDE}"

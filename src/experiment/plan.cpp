@@ -13,7 +13,7 @@ namespace {
 /// Elementwise work and statistics of one unit of one sample, and one random number, in operations of a large
 /// product.
 constexpr double operations_per_element = 1500;
-constexpr double operations_per_weight = 200;
+constexpr double operations_per_generated_weight = 200;
 
 int auto_microbatches(const sweep::Sweep& sweep, const pipeline::Layout& layout) {
   const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
@@ -82,7 +82,8 @@ std::vector<double> layer_costs(const nn::Bundle& bundle) {
   for (int layer = 1; layer <= widths.depth(); ++layer) {
     const double in = widths.fan_in(layer);
     const double out = widths.fan_out(layer);
-    costs.push_back(samples * out * (6 * in + operations_per_element) + operations_per_weight * in * out);
+    costs.push_back(samples * out * (6 * in + operations_per_element) +
+                    operations_per_generated_weight * in * out);
   }
   return costs;
 }

@@ -10,7 +10,7 @@
 namespace gradflow::experiment {
 namespace {
 
-constexpr double unknown = -1;
+constexpr double not_known = -1;
 
 bool decides(const sweep::Axis& axis) {
   constexpr std::array<std::string_view, 5> keys{"network.depth", "network.width", "network.widths",
@@ -38,7 +38,7 @@ PointCosts::PointCosts(const sweep::Sweep& sweep) : sweep_(sweep) {
     axes_.push_back({stride, axis.size()});
     combinations *= axis.size();
   }
-  if (differ()) known_.assign(combinations, unknown);
+  if (differ()) known_.assign(combinations, not_known);
 }
 
 double PointCosts::of(std::uint64_t point) {
@@ -47,7 +47,7 @@ double PointCosts::of(std::uint64_t point) {
     combination = combination * axis.size + point / axis.stride % axis.size;
   }
   double& cost = known_[combination];
-  if (cost == unknown) cost = cost_of(sweep_.point(point));
+  if (cost == not_known) cost = cost_of(sweep_.point(point));
   return cost;
 }
 

@@ -11,7 +11,7 @@
 namespace gradflow::experiment {
 namespace {
 
-constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
 
 /// A variable with one value per stored layer.
 struct LayerColumn {
@@ -85,8 +85,8 @@ bool all_equal(const std::vector<double>& values) {
 
 Prediction nothing_known(int depth) {
   return {theory::Profile::unknown(depth),
-          {{unknown, theory::Stability::none}, unknown, unknown, {unknown, unknown, unknown}},
-          {unknown, unknown, theory::Stability::none}};
+          {{no_value, theory::Stability::none}, no_value, no_value, {no_value, no_value, no_value}},
+          {no_value, no_value, theory::Stability::none}};
 }
 
 bool theory_covers(const nn::NetworkSpec& network) {
@@ -125,7 +125,7 @@ Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of
 
   const theory::DenseNetwork dense = dense_network(network);
   prediction.profile = theory::predict(dense);
-  if (network.backward.loss != "random") std::ranges::fill(prediction.profile.dgrad_log10_rms, unknown);
+  if (network.backward.loss != "random") std::ranges::fill(prediction.profile.dgrad_log10_rms, no_value);
   if (all_equal(dense.sigma_w) && all_equal(dense.sigma_b)) {
     prediction.asymptotics =
         theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);

@@ -10,6 +10,12 @@
 
 namespace gradflow::report {
 
+/// Pixels: every figure is as wide as the page's column, and keeps room for its labels around the panels.
+inline constexpr double figure_width = 980;
+struct Margins {
+  double left, top, bottom;
+};
+
 /// A drawing and what it could not show; either may be empty.
 struct Figure {
   std::string svg;

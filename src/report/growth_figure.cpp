@@ -12,8 +12,8 @@
 namespace gradflow::report {
 namespace {
 
-constexpr double figure_width = 980, legend_width = 220;
-constexpr double margin_left = 84, margin_top = 20, height = 360;
+constexpr double growth_legend_width = 220, growth_height = 360;
+constexpr Margins growth_margins{.left = 84, .top = 20, .bottom = 50};
 constexpr std::size_t most_lines = 6;
 constexpr double log_axis_ratio = 50;  ///< numbers that span more than this get a logarithmic axis
 
@@ -68,7 +68,7 @@ void draw(Panel& panel, const Series& series, bool connected) {
 
 void draw_legend(Svg& svg, double left, const std::string& key, const std::vector<Series>& all,
                  bool connected) {
-  double y = margin_top + 10;
+  double y = growth_margins.top + 10;
   if (!key.empty()) svg.text({left, y}, key, {.weight = "bold"});
   for (const Series& series : all) {
     y += 19;
@@ -161,16 +161,17 @@ Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane) {
   x = x.widened(1e-6, 0.03);
 
   Svg svg;
-  const Frame frame{margin_left, margin_top, figure_width - legend_width - margin_left, height};
+  const Frame frame{growth_margins.left, growth_margins.top,
+                    figure_width - growth_legend_width - growth_margins.left, growth_height};
   Panel panel(svg, frame, x, growths_of(all).widened(1e-6, 0.08));
   draw_frame(panel, svg, plane, logarithmic);
   for (const Series& series : all) draw_critical(panel, series, x, logarithmic);
   for (const Series& series : all) draw(panel, series, numeric);
   draw_legend(svg, frame.right() + 22, plane.up.key, all, numeric);
 
-  Figure figure{
-      svg.document(figure_width, frame.bottom() + (numeric ? 50 : 84), "Growth of the gradient per layer"),
-      {}};
+  Figure figure{svg.document(figure_width, frame.bottom() + growth_margins.bottom + (numeric ? 0 : 34),
+                             "Growth of the gradient per layer"),
+                {}};
   if (!plane.held.empty()) figure.notes.push_back("drawn for " + plane.held);
   if (all.size() < plane.up.size()) {
     figure.notes.push_back(fmt::format("{} of {} values of {} are drawn, evenly chosen", all.size(),

@@ -12,8 +12,8 @@
 namespace gradflow::report {
 namespace {
 
-constexpr double figure_width = 980, bar_width = 150;
-constexpr double margin_left = 130, margin_top = 16, margin_bottom = 58;
+constexpr double bar_width = 150;
+constexpr Margins map_margins{.left = 130, .top = 16, .bottom = 58};
 constexpr std::size_t most_columns = 120, most_rows = 60, most_labels = 16;
 constexpr auto unknown_colour = "#d0d0d0", dead_colour = "#444444";
 
@@ -32,10 +32,11 @@ class HeatMap {
   /// Numbers ascend from the bottom, names are read from the top.
   Spot corner(std::size_t row, std::size_t column) const {
     const std::size_t from_top = plane_.up.is_numeric() ? rows_.size() - 1 - row : row;
-    return {margin_left + double(column) * cell_width_, margin_top + double(from_top) * cell_height_};
+    return {map_margins.left + double(column) * cell_width_,
+            map_margins.top + double(from_top) * cell_height_};
   }
   bool has_numbers() const { return cell_width_ >= 46 && cell_height_ >= 18; }
-  double bottom() const { return margin_top + double(rows_.size()) * cell_height_; }
+  double bottom() const { return map_margins.top + double(rows_.size()) * cell_height_; }
 
   const std::vector<Finding>& findings_;
   const Plane& plane_;
@@ -51,7 +52,7 @@ HeatMap::HeatMap(const std::vector<Finding>& findings, const Plane& plane)
       plane_(plane),
       columns_(evenly_chosen(plane.across.size(), most_columns)),
       rows_(evenly_chosen(plane.up.size(), most_rows)),
-      cell_width_((figure_width - margin_left - bar_width) / double(columns_.size())),
+      cell_width_((figure_width - map_margins.left - bar_width) / double(columns_.size())),
       cell_height_(std::clamp(360 / double(rows_.size()), 6.0, 46.0)) {
   for (const std::optional<std::size_t>& cell : plane.cells) {
     const double growth = cell ? std::abs(findings[*cell].verdict.growth.log10_per_layer) : 0;
@@ -106,12 +107,13 @@ void HeatMap::draw_labels() {
               {.size = 11, .anchor = "middle"});
   }
   for (const std::size_t i : every_nth(rows_.size(), most_labels)) {
-    svg_.text({margin_left - 8, corner(i, 0).y + cell_height_ / 2 + 4}, plane_.up.texts[rows_[i]],
+    svg_.text({map_margins.left - 8, corner(i, 0).y + cell_height_ / 2 + 4}, plane_.up.texts[rows_[i]],
               {.size = 11, .anchor = "end"});
   }
-  const double middle_x = margin_left + cell_width_ * double(columns_.size()) / 2;
+  const double middle_x = map_margins.left + cell_width_ * double(columns_.size()) / 2;
   svg_.text({middle_x, bottom() + 38}, plane_.across.key, {.size = 13, .anchor = "middle"});
-  svg_.text({22, (margin_top + bottom()) / 2}, plane_.up.key, {.size = 13, .anchor = "middle", .angle = -90});
+  svg_.text({22, (map_margins.top + bottom()) / 2}, plane_.up.key,
+            {.size = 13, .anchor = "middle", .angle = -90});
 }
 
 void HeatMap::draw_colour_bar() {
@@ -120,16 +122,16 @@ void HeatMap::draw_colour_bar() {
   const double left = figure_width - bar_width + 26;
   for (int i = 0; i < steps; ++i) {
     const double share = 1 - 2 * (i + 0.5) / steps;
-    svg_.rectangle({left, margin_top + height * i / steps}, width, height / steps + 0.5,
+    svg_.rectangle({left, map_margins.top + height * i / steps}, width, height / steps + 0.5,
                    signed_colour(share));
   }
   for (const double share : {1.0, 0.5, 0.0, -0.5, -1.0}) {
-    const double y = margin_top + height * (1 - share) / 2;
+    const double y = map_margins.top + height * (1 - share) / 2;
     svg_.line({left + width, y}, {left + width + 4, y}, {"#555555"});
     svg_.text({left + width + 8, y + 4}, figures(std::copysign(share * share, share) * limit_, 2),
               {.size = 11});
   }
-  double y = margin_top + height + 22;
+  double y = map_margins.top + height + 22;
   const auto note = [&](const std::string& colour, double width_of_mark, std::string_view words) {
     svg_.rectangle({left, y - 10}, width_of_mark, 12, colour);
     svg_.text({left + 18, y}, words, {.size = 11});
@@ -147,8 +149,8 @@ Figure HeatMap::draw() {
   }
   draw_labels();
   draw_colour_bar();
-  const double least_height = margin_top + 205;
-  Figure figure{svg_.document(figure_width, std::max(bottom() + margin_bottom, least_height),
+  const double least_height = map_margins.top + 205;
+  Figure figure{svg_.document(figure_width, std::max(bottom() + map_margins.bottom, least_height),
                               "Growth of the gradient per layer over two keys"),
                 {}};
   if (!plane_.held.empty()) figure.notes.push_back("drawn for " + plane_.held);

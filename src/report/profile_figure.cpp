@@ -12,8 +12,8 @@
 namespace gradflow::report {
 namespace {
 
-constexpr double figure_width = 980, legend_width = 140;
-constexpr double margin_left = 78, margin_top = 34, margin_bottom = 52, panel_gap = 14;
+constexpr double profile_legend_width = 140, panel_gap = 14;
+constexpr Margins profile_margins{.left = 78, .top = 34, .bottom = 52};
 constexpr std::size_t most_spots = 160;  ///< along one curve
 constexpr auto theory_colour = "#1a1a1a";
 
@@ -140,7 +140,7 @@ void ProfileFigure::draw_panel(const PanelContent& content, Frame frame, bool la
 }
 
 void ProfileFigure::draw_legend(double left) {
-  double y = margin_top + 10;
+  double y = profile_margins.top + 10;
   if (across_.size() > 1) {
     svg_.text({left, y}, plane_.across.key, {.weight = "bold"});
     for (std::size_t i = 0; i < across_.size(); ++i) {
@@ -187,16 +187,17 @@ Figure ProfileFigure::draw() {
 
   const std::size_t columns = std::min<std::size_t>(2, contents.size());
   const std::size_t rows = (contents.size() + columns - 1) / columns;
-  const double cell_width = (figure_width - legend_width) / double(columns);
+  const double cell_width = (figure_width - profile_legend_width) / double(columns);
   const double height = columns == 1 ? 380 : 320;
-  const double cell_height = margin_top + height + margin_bottom;
+  const double cell_height = profile_margins.top + height + profile_margins.bottom;
   for (std::size_t i = 0; i < contents.size(); ++i) {
     const double left = double(i % columns) * cell_width, top = double(i / columns) * cell_height;
     draw_panel(contents[i],
-               {left + margin_left, top + margin_top, cell_width - margin_left - panel_gap, height},
+               {left + profile_margins.left, top + profile_margins.top,
+                cell_width - profile_margins.left - panel_gap, height},
                i % columns == 0);
   }
-  draw_legend(figure_width - legend_width + 6);
+  draw_legend(figure_width - profile_legend_width + 6);
   figure_.svg = svg_.document(figure_width, double(rows) * cell_height, kind_.heading);
   return figure_;
 }

@@ -29,7 +29,7 @@ bool is_before(const Place& a, const Place& b) {
 std::string path_of(const std::string& section, const std::string& part) {
   constexpr auto bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
   const bool is_bare = !part.empty() && part.find_first_not_of(bare) == std::string::npos;
-  const std::string name = is_bare ? part : quoted_briefly(part);
+  const std::string name = is_bare ? part : in_quotes_briefly(part);
   return section.empty() ? name : section + "." + name;
 }
 

@@ -74,7 +74,7 @@ struct Display {
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
   std::string operator()(double value) const { return display_real(value); }
-  std::string operator()(const std::string& value) const { return quoted_briefly(value); }
+  std::string operator()(const std::string& value) const { return in_quotes_briefly(value); }
   std::string operator()(const Moment&) const { return "a date or time"; }
   std::string operator()(const List&) const { return "a list"; }
   std::string operator()(const Table&) const { return "a table"; }

@@ -68,8 +68,9 @@ Made make_logspace(const Item& item) {
 
 template <class Number>
 Made make_range_of(std::vector<Number> bounds) {
-  if (bounds.size() == 2) bounds.push_back(1);
-  if (bounds.size() != 3 || bounds[2] == 0) return {};
+  if (bounds.size() != 2 && bounds.size() != 3) return {};
+  bounds.resize(3, 1);
+  if (bounds[2] == 0) return {};
   return range(bounds[0], bounds[1], bounds[2], longest_axis + 1);
 }
 

@@ -38,7 +38,7 @@ Item item_of(const std::string& text, const Key& key, const Place& place) {
   if (text.find_first_of("[{\"'") == 0) {
     throw error_at(place, key.name,
                    fmt::format("read {}; expected a TOML value (texts in lists and tables need their quotes)",
-                               quoted_briefly(text)));
+                               in_quotes_briefly(text)));
   }
   return {place, text};
 }

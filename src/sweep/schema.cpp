@@ -101,12 +101,12 @@ std::string complain_of_parameters(const std::string& kind, const Choice& choice
   for (const auto& [name, value] : given.parameters) {
     const auto known = choice.parameters.find(name);
     if (known == choice.parameters.end()) {
-      return fmt::format("{} {} has no parameter {}; {}", kind, quoted(choice.name), quoted_briefly(name),
-                         parameters_of(choice));
+      return fmt::format("{} {} has no parameter {}; {}", kind, in_quotes(choice.name),
+                         in_quotes_briefly(name), parameters_of(choice));
     }
     if (known->second.index() == value.index()) continue;
     const bool is_number = std::holds_alternative<double>(known->second);
-    return fmt::format("parameter {} of {}: expected {}", quoted(name), quoted(choice.name),
+    return fmt::format("parameter {} of {}: expected {}", in_quotes(name), in_quotes(choice.name),
                        expected(is_number ? Type::real : Type::text));
   }
   return "";
@@ -157,7 +157,7 @@ Complaint choice_of(std::string kind, std::vector<Choice> choices) {
     if (!given) return "";
     const Choice* choice = find_choice(choices, given->name);
     if (choice) return complain_of_parameters(kind, *choice, *given);
-    return fmt::format("unknown {} {}; choose one of: {}", kind, quoted_briefly(given->name),
+    return fmt::format("unknown {} {}; choose one of: {}", kind, in_quotes_briefly(given->name),
                        names_of(choices));
   };
 }

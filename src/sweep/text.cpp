@@ -27,7 +27,7 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -41,9 +41,9 @@ std::string quoted(std::string_view text) {
   return result + '"';
 }
 
-std::string quoted_briefly(std::string_view text) {
+std::string in_quotes_briefly(std::string_view text) {
   constexpr std::size_t longest = 60;
-  return quoted(text.substr(0, longest)) + (text.size() > longest ? "..." : "");
+  return in_quotes(text.substr(0, longest)) + (text.size() > longest ? "..." : "");
 }
 
 std::string display_real(double value) {

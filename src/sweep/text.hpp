@@ -7,10 +7,10 @@
 namespace gradflow::sweep {
 
 /// In double quotes, every byte of control written as \xHH: what is printed stays on one line.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
-/// quoted() of at most the first 60 bytes.
-std::string quoted_briefly(std::string_view text);
+/// in_quotes() of at most the first 60 bytes.
+std::string in_quotes_briefly(std::string_view text);
 
 /// The shortest decimal form that reads back as the same number, told from an integer by its point or
 /// exponent.

@@ -12,24 +12,24 @@ namespace {
 
 UserError parameter_error(const NamedValue& value, const std::string& parameter, std::string_view wanted) {
   return UserError(
-      fmt::format("parameter {} of {}: expected {}", quoted(parameter), quoted(value.name), wanted));
+      fmt::format("parameter {} of {}: expected {}", in_quotes(parameter), in_quotes(value.name), wanted));
 }
 
 std::string display_parameter(const Parameter& parameter) {
   if (const auto* number = std::get_if<double>(&parameter)) return display_real(*number);
-  return quoted_briefly(std::get<std::string>(parameter));
+  return in_quotes_briefly(std::get<std::string>(parameter));
 }
 
 struct Display {
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
   std::string operator()(double value) const { return display_real(value); }
-  std::string operator()(const std::string& value) const { return quoted_briefly(value); }
+  std::string operator()(const std::string& value) const { return in_quotes_briefly(value); }
   std::string operator()(const std::vector<std::int64_t>& value) const {
     return fmt::format("[{}]", fmt::join(value, ", "));
   }
   std::string operator()(const NamedValue& value) const {
-    if (value.parameters.empty()) return quoted_briefly(value.name);
+    if (value.parameters.empty()) return in_quotes_briefly(value.name);
     std::string text = "{" + value.name;
     for (const auto& [name, parameter] : value.parameters) {
       text += fmt::format(", {} = {}", name, display_parameter(parameter));
@@ -42,7 +42,7 @@ struct Canonical {
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
   std::string operator()(double value) const { return fmt::format("{:.17g}", value); }
-  std::string operator()(const std::string& value) const { return quoted(value); }
+  std::string operator()(const std::string& value) const { return in_quotes(value); }
   std::string operator()(const std::vector<std::int64_t>& value) const {
     return fmt::format("[{}]", fmt::join(value, ","));
   }
@@ -52,7 +52,7 @@ struct Canonical {
       if (!parameters.empty()) parameters += ',';
       parameters += name + '=' + std::visit(*this, parameter);
     }
-    return quoted(value.name) + (parameters.empty() ? "" : "{" + parameters + "}");
+    return in_quotes(value.name) + (parameters.empty() ? "" : "{" + parameters + "}");
   }
 };
 

@@ -5,7 +5,7 @@
 namespace gradflow::theory {
 
 Layer::Layer(const nn::Activation& phi, double sigma_w, double sigma_b)
-    : Layer(Moments(phi), squared(sigma_w), squared(sigma_b)) {}
+    : Layer(Moments(phi), scaled_square(sigma_w), scaled_square(sigma_b)) {}
 
 double Layer::c_map(Scaled q, double c) const {
   return ((weight_square * moments.product(q, c) + bias_square) / q_map(q)).value();
@@ -21,7 +21,7 @@ double Layer::drift(double log2_q) const {
   return ((next - q) / (next + q)).value();
 }
 
-Scaled squared(double x) { return Scaled::of(x) * Scaled::of(x); }
+Scaled scaled_square(double x) { return Scaled::of(x) * Scaled::of(x); }
 
 Scaled power_of_two(double x) {
   const double floor = std::floor(x);

@@ -29,7 +29,7 @@ struct Layer {
   bool homogeneous() const { return moments.activation().positively_homogeneous(); }
 };
 
-Scaled squared(double x);
+Scaled scaled_square(double x);
 
 /// 2^x and its inverse.
 Scaled power_of_two(double x);

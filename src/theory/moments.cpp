@@ -25,8 +25,6 @@ std::vector<double> breaks_of(const nn::Activation& phi) {
   return breaks;
 }
 
-double squared(double x) { return x * x; }
-
 bool is_sine(const nn::Activation& phi) { return phi.name() == "sin"; }
 
 /// P(x1 > 0, x2 > 0) for unit Gaussians of correlation c.
@@ -85,7 +83,7 @@ Scaled Moments::square(Scaled q) const {
   if (activation_.positively_homogeneous()) return q * slope_square(q);
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(-std::expm1(-2 * value) / 2) * square_ratio(q);
-  const Curve phi_squared = [this](double z) { return squared(activation_.value(z)); };
+  const Curve phi_squared = [this](double z) { return activation_.value(z) * activation_.value(z); };
   return Scaled::of(gaussian_mean(phi_squared, 0, std::sqrt(value), shape_)) * square_ratio(q);
 }
 
@@ -95,7 +93,7 @@ Scaled Moments::slope_square(Scaled q) const {
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of((1 + std::exp(-2 * value)) / 2);
-  const Curve slope_squared = [this](double z) { return squared(activation_.slope(z)); };
+  const Curve slope_squared = [this](double z) { return activation_.slope(z) * activation_.slope(z); };
   return Scaled::of(gaussian_mean(slope_squared, 0, std::sqrt(value), shape_)) * density_ratio(q);
 }
 

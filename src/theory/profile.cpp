@@ -9,11 +9,10 @@
 #include "gradflow/core/errors.hpp"
 #include "gradflow/core/scaled.hpp"
 #include "gradflow/theory/moments.hpp"
+#include "layer.hpp"
 
 namespace gradflow::theory {
 namespace {
-
-Scaled squared(double x) { return Scaled::of(x) * Scaled::of(x); }
 
 /// One unit's second moments over two samples: E x^2 (the same for both) and E x1 x2.
 struct Pair {
@@ -24,7 +23,8 @@ struct Pair {
 };
 
 Pair through_weights(const Pair& h, double sigma_w, double sigma_b) {
-  return {squared(sigma_w) * h.square + squared(sigma_b), squared(sigma_w) * h.product + squared(sigma_b)};
+  return {scaled_square(sigma_w) * h.square + scaled_square(sigma_b),
+          scaled_square(sigma_w) * h.product + scaled_square(sigma_b)};
 }
 
 /// E phi(z1) phi(z2) over E phi(z)^2 at one q, for a c that moves from layer to layer.
@@ -115,7 +115,7 @@ std::vector<double> backward(const DenseNetwork& network, const std::vector<Scal
     log10_rms[i] = mean_square.log10() / 2;
     if (i == 0) break;
     const Scaled fan_out_over_fan_in = Scaled::of(network.widths[i + 1]) / Scaled::of(network.widths[i]);
-    mean_square = mean_square * slope_square[i - 1] * squared(network.sigma_w[i]) * fan_out_over_fan_in;
+    mean_square = mean_square * slope_square[i - 1] * scaled_square(network.sigma_w[i]) * fan_out_over_fan_in;
   }
   return log10_rms;
 }
