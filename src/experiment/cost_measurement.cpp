@@ -158,14 +158,15 @@ void measure_formed(Costs& costs, Precision precision, const stats::Selection& s
 }
 
 void measure_weight_gradients(Costs& costs, Precision precision) {
-  const stats::Selection selection = stats::of_preset("lean");
+  stats::Selection selection = stats::of_preset("standard", dense_parts());
+  std::erase_if(selection, [](const stats::Statistic* statistic) { return !statistic->needs.gradients; });
   measure_gram(costs, precision, selection);
   measure_formed(costs, precision, selection);
 }
 
 void measure_statistics(Costs& costs, Precision precision, const std::string& preset) {
-  const stats::Selection selection = stats::of_preset(preset);
-  const CostModel known(costs, precision, "", 1);
+  const stats::Selection selection = stats::of_preset(preset, dense_parts());
+  const CostModel known(costs, precision, preset, 1);
   fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), preset),
               [&](double rows, double width) {
                 const PassSeconds seen = time_layer(precision, probe_at(rows, width, true), selection);

@@ -7,6 +7,7 @@
 
 #include "gradflow/core/errors.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
+#include "gradflow/stats/catalogue.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -78,7 +79,8 @@ CostModel::CostModel(const Costs& costs, Precision precision, std::string_view p
     : costs_(costs),
       prefix_(fmt::format("{} ", name_of(precision))),
       statistics_(fmt::format("{}statistics {} ", prefix_, preset)),
-      threads_(threads) {}
+      threads_(threads),
+      takes_gradients_(stats::needed(stats::of_preset(preset, dense_parts())).gradients) {}
 
 /// Seconds of one thread, shared by as many as there are tiles for.
 double CostModel::shared(double seconds, int rows) const {
@@ -101,6 +103,7 @@ PassSeconds CostModel::layer(const LayerWork& work) const {
 }
 
 double CostModel::weight_gradient(const LayerWork& work) const {
+  if (!takes_gradients_) return 0;
   if (nn::uses_gram_matrices(work.fan_in, work.fan_out, work.batch)) {
     return costs_.at(prefix_ + "gram")[0] * work.rows * work.batch * (double(work.fan_in) + work.fan_out);
   }

@@ -1,12 +1,31 @@
 #include "gradflow/experiment/row.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "gradflow/experiment/network.hpp"
 
 namespace gradflow::experiment {
 namespace {
 
 std::string setting(const sweep::Sweep& sweep, std::string_view key) {
   return std::get<std::string>(*sweep.fixed(key));
+}
+
+/// What any block of the sweep has; where a point's block lacks it, the file has NaN.
+BlockParts parts_in(const sweep::Sweep& sweep) {
+  BlockParts all;
+  const auto add_new = [](auto& to, const auto& from) {
+    std::ranges::copy_if(from, std::back_inserter(to),
+                         [&](auto part) { return std::ranges::find(to, part) == to.end(); });
+  };
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    const BlockParts parts = nn::parts_of(network_of(point));
+    add_new(all.signals, parts.signals);
+    add_new(all.matrices, parts.matrices);
+  });
+  return all;
 }
 
 stats::Columns initialisation_columns() {
@@ -37,7 +56,7 @@ stats::Columns run_fact_columns() {
 }  // namespace
 
 Row::Row(const sweep::Sweep& sweep)
-    : selection_(stats::of_preset(setting(sweep, "statistics.preset"))),
+    : selection_(stats::of_preset(setting(sweep, "statistics.preset"), parts_in(sweep))),
       layers_(stats::LayerSelection::parse(setting(sweep, "statistics.layers"))) {
   stats::Columns columns = stats::columns_of(selection_);
   const auto append = [&](stats::Columns more) {

@@ -16,7 +16,7 @@ std::unique_ptr<Block<Real>> make(const Bundle& bundle, int layer) {
 
 template <template <class> class Kind>
 constexpr BlockRow row(std::string_view name, std::string_view doc) {
-  return {name, make<Kind, float>, make<Kind, double>, doc};
+  return {name, make<Kind, float>, make<Kind, double>, Kind<float>::parts, doc};
 }
 
 constexpr std::array catalogue{
@@ -26,6 +26,10 @@ constexpr std::array catalogue{
 }  // namespace
 
 std::span<const BlockRow> blocks() { return catalogue; }
+
+BlockParts parts_of(const NetworkSpec& network) {
+  return find(blocks(), "block", network.block).parts(network);
+}
 
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before) {
   return {network.widths[blocks_before]};

@@ -81,9 +81,9 @@ void report(const std::vector<SlopeCounts>& counts, const std::vector<RowRange>&
     for_samples(tile, [&](int row) {
       const SlopeCounts& of_sample = counts[std::size_t(row)];
       saturated += of_sample.saturated;
-      if (!of_sample.lost_log2.empty()) observer.count_lost(tile.point, of_sample.lost_log2);
+      if (!of_sample.lost_log2.empty()) observer.count_lost(Role::dgrad, tile.point, of_sample.lost_log2);
     });
-    observer.count_saturated(tile.point, saturated);
+    observer.count_saturated(Role::act, tile.point, saturated);
   }
 }
 
@@ -271,7 +271,7 @@ State<Real> Dense<Real>::backward(State<Real> dy, Entry entry, const Stack& stac
   codes.add_to(failures, tiles, layer_);
   report(counts, tiles, observer);
 
-  gradient.add(std::move(x), std::move(dz), stack);
+  gradient.add(WeightRole::first, std::move(x), std::move(dz), stack);
   State<Real> state;
   if (layer_ > 1) state.push_back(std::move(dx));
   return state;
@@ -284,7 +284,9 @@ std::unique_ptr<WeightGradient<Real>> Dense<Real>::weight_gradient() const {
     const Scaled scale = Scaled::of(point.weight_scale_exact);
     points.push_back({point.batch, point.has_bias, unit_weight_squared_ * scale * scale});
   }
-  return std::make_unique<DenseGradient<Real>>(fan_in_, fan_out_, std::move(points));
+  std::vector<typename MatrixGradients<Real>::Entry> gradients;
+  gradients.emplace_back(WeightRole::first, DenseGradient<Real>(fan_in_, fan_out_, std::move(points)));
+  return std::make_unique<MatrixGradients<Real>>(std::move(gradients));
 }
 
 template struct Factor<float>;

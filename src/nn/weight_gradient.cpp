@@ -105,7 +105,23 @@ std::vector<WeightGradientNorms> DenseGradient<Real>::norms() const {
   return norms;
 }
 
+template <class Real>
+void MatrixGradients<Real>::add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+                                const Stack& stack) {
+  const auto found = std::ranges::find(gradients_, matrix, &Entry::first);
+  expect(found != gradients_.end(), "a gradient of a matrix of the block");
+  found->second.add(std::move(input), std::move(product_gradient), stack);
+}
+
+template <class Real>
+std::vector<WeightGradientNorms> MatrixGradients<Real>::norms(WeightRole matrix) const {
+  const auto found = std::ranges::find(gradients_, matrix, &Entry::first);
+  return found == gradients_.end() ? std::vector<WeightGradientNorms>() : found->second.norms();
+}
+
 template class DenseGradient<float>;
 template class DenseGradient<double>;
+template class MatrixGradients<float>;
+template class MatrixGradients<double>;
 
 }  // namespace gradflow::nn

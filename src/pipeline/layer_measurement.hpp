@@ -11,7 +11,9 @@ namespace gradflow::pipeline {
 template <class Real>
 struct LayerMeasurement {
   LayerMeasurement(const stats::Needs& needs, std::size_t points, const nn::Block<Real>& block)
-      : records(points), observer(needs, records), gradient(block.weight_gradient()) {}
+      : records(points), observer(needs, records) {
+    gradient = needs.gradients ? block.weight_gradient() : std::make_unique<NoWeightGradient<Real>>();
+  }
 
   std::vector<stats::LayerRecord> records;
   LayerObserver<Real> observer;

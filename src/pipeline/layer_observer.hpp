@@ -18,9 +18,9 @@ class LayerObserver final : public nn::Observer<Real> {
       : needs_(needs), records_(records) {}
 
   void begin_pass(const Stack& stack) override;
-  void see(nn::Role role, const Signal<Real>& signal, const RowRange& tile) override;
-  void count_saturated(int point, std::int64_t elements) override;
-  void count_lost(int point, std::span<const std::int64_t> log2_magnitudes) override;
+  void see(Role role, const Signal<Real>& signal, const RowRange& tile) override;
+  void count_saturated(Role role, int point, std::int64_t elements) override;
+  void count_lost(Role role, int point, std::span<const std::int64_t> log2_magnitudes) override;
   void end_pass() override;
 
  private:
@@ -30,31 +30,32 @@ class LayerObserver final : public nn::Observer<Real> {
   };
 
   struct Lost {
+    Role role = Role::dgrad;
     int point = 0;
     std::int64_t log2_magnitude = 0;
   };
 
   stats::Needs needs_;
   std::span<stats::LayerRecord> records_;
-  std::array<std::vector<Tile>, 3> tiles_;  ///< of the pass, by role
-  std::vector<Lost> lost_;                  ///< of the pass
+  std::array<std::vector<Tile>, role_count> tiles_;  ///< of the pass, by role
+  std::vector<Lost> lost_;                           ///< of the pass
 };
 
 /// For the layers nobody stores.
 template <class Real>
 class Blind final : public nn::Observer<Real> {
  public:
-  void see(nn::Role, const Signal<Real>&, const RowRange&) override {}
-  void count_saturated(int, std::int64_t) override {}
-  void count_lost(int, std::span<const std::int64_t>) override {}
+  void see(Role, const Signal<Real>&, const RowRange&) override {}
+  void count_saturated(Role, int, std::int64_t) override {}
+  void count_lost(Role, int, std::span<const std::int64_t>) override {}
 };
 
-/// For the layers nobody stores.
+/// For the layers nobody stores, and for statistics without gradients of weights.
 template <class Real>
 class NoWeightGradient final : public nn::WeightGradient<Real> {
  public:
-  void add(Signal<Real>, Signal<Real>, const Stack&) override {}
-  std::vector<nn::WeightGradientNorms> norms() const override { return {}; }
+  void add(WeightRole, Signal<Real>, Signal<Real>, const Stack&) override {}
+  std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
 };
 
 }  // namespace gradflow::pipeline

@@ -62,6 +62,7 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       microbatches_(microbatches),
       observation_(observation),
       needs_(stats::needed(observation.selection)),
+      matrices_(nn::parts_of(bundle.front()).matrices),
       breathe_(std::move(breathe)),
       checkpointing_(std::move(checkpointing)),
       weight_passes_(checkpointing_.keeps_tapes() ? weight_passes : WeightPasses::at_once),
@@ -209,17 +210,20 @@ void Stage<Real>::add_weight_gradients(int microbatch) {
     LayerMeasurement<Real>* measured = layers_[std::size_t(i)].measurement.get();
     if (!measured) continue;
     Factors& factors = deferred[std::size_t(i)];
-    in_layer(first_layer_ + i,
-             [&] { measured->gradient->add(std::move(factors.x), std::move(factors.dz), stack); });
+    in_layer(first_layer_ + i, [&] {
+      for (auto& [matrix, x, dz] : factors.pairs) {
+        measured->gradient->add(matrix, std::move(x), std::move(dz), stack);
+      }
+    });
     weight_gradient_is_added(i, microbatch);
     breathe_();
   }
 }
 
 template <class Real>
-void Stage<Real>::Factors::add(Signal<Real> input, Signal<Real> preact_gradient, const Stack&) {
-  x = std::move(input);
-  dz = std::move(preact_gradient);
+void Stage<Real>::Factors::add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+                               const Stack&) {
+  pairs.push_back({matrix, std::move(input), std::move(product_gradient)});
 }
 
 template <class Real>
@@ -257,11 +261,14 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
   parallel_for(int(waiting_.size()), [&](int which) {
     const int i = waiting_[std::size_t(which)];
     LayerMeasurement<Real>& measured = *layers_[std::size_t(i)].measurement;
-    const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms();
-    for (std::size_t point = 0; point < norms.size(); ++point) {
-      stats::LayerRecord& record = measured.records[point];
-      record.gradients = gradient_norms(norms[point], bundle_[point].batch);
-      stats::fill(tables_[point], row_of(i), record, observation_.selection);
+    for (const WeightRole matrix : matrices_) {
+      const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms(matrix);
+      for (std::size_t point = 0; point < norms.size(); ++point) {
+        measured.records[point][matrix] = gradient_norms(norms[point], bundle_[point].batch);
+      }
+    }
+    for (std::size_t point = 0; point < bundle_.size(); ++point) {
+      stats::fill(tables_[point], row_of(i), measured.records[point], observation_.selection);
     }
     layers_[std::size_t(i)].measurement.reset();
   });

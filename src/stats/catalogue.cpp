@@ -1,7 +1,8 @@
 #include "gradflow/stats/catalogue.hpp"
 
-#include <array>
-#include <string>
+#include <algorithm>
+
+#include <fmt/format.h>
 
 #include "gradflow/core/catalogue.hpp"
 
@@ -9,204 +10,199 @@ namespace gradflow::stats {
 
 namespace {
 
-using Signals = SignalSummary LayerRecord::*;
-constexpr Signals preact = &LayerRecord::preact, act = &LayerRecord::act, dgrad = &LayerRecord::dgrad;
+/// What kind of signal a subject is; a figure belongs to some kinds, a set of bits.
+enum Kind : unsigned { preactivation = 1, activation = 2, stream = 4, gate = 8, gradient = 16 };
 
-template <Signals signal>
-constexpr Needs of(What what) {
-  Needs needs;
-  if constexpr (signal == preact) needs.preact = what;
-  if constexpr (signal == act) needs.act = what;
-  if constexpr (signal == dgrad) needs.dgrad = what;
-  return needs;
-}
+constexpr unsigned forward = preactivation | activation | stream;
 
-template <Signals signal>
-double log10_mean_square(const LayerRecord& r, int) {
-  return (r.*signal).moments().mean_square().log10();
+/// A signal in the names and formulas of the file.
+struct Subject {
+  Role role;
+  Kind kind;
+  std::string_view prefix;
+  std::string_view noun;
+  std::string_view symbol;
+};
+
+constexpr auto subjects = std::to_array<Subject>({
+    {Role::preact, preactivation, "preact", "the preactivations", "z_l"},
+    {Role::act, activation, "act", "the activations", "h_l"},
+    {Role::branch_preact, preactivation, "branch_preact", "the branch's preactivations", "z_l"},
+    {Role::branch_act, activation, "branch_act", "the branch's activations", "h_l"},
+    {Role::branch_output, stream, "branch_output", "the branch's output", "F_l"},
+    {Role::cell_act, stream, "cell_act", "the cell", "c_l"},
+    {Role::gate_input, gate, "gate_input", "the input gate", "i_l"},
+    {Role::gate_forget, gate, "gate_forget", "the forget gate", "f_l"},
+    {Role::gate_output, gate, "gate_output", "the output gate", "o_l"},
+    {Role::gate_update, gate, "gate_update", "the update gate", "u_l"},
+    {Role::gate_reset, gate, "gate_reset", "the reset gate", "r_l"},
+    {Role::gate_transform, gate, "gate_transform", "the transform gate", "t_l"},
+    {Role::dgrad, gradient, "dgrad", "the gradient", "g_l"},
+    {Role::branch_dgrad, gradient, "branch_dgrad", "the branch's gradient", "g_l"},
+    {Role::cell_dgrad, gradient, "cell_dgrad", "the cell's gradient", "g_l"},
+});
+
+/// One figure of a signal. {0} stands for the subject's noun, {1} for its symbol; g_l is dE_s of the signal.
+struct Figure {
+  std::string_view suffix;
+  unsigned kinds;
+  std::string_view long_name;
+  std::string_view formula;
+  std::string_view preset;
+  What needs;
+  double (*value)(const SignalRecord& record, int index);
+  std::string_view extra_dimension = "";
+  int extent = 1;
+};
+
+template <double (Moments::*ratio)() const>
+double of_moments(const SignalRecord& r, int) {
+  return (r.summary.moments().*ratio)();
 }
-template <Signals signal>
-double log10_rms(const LayerRecord& r, int) {
-  return (r.*signal).moments().mean_square().log10() / 2;
+template <double (LogNorms::*figure)() const>
+double of_norms(const SignalRecord& r, int) {
+  return (r.summary.norms().*figure)();
 }
-template <Signals signal>
-double log10_absmax(const LayerRecord& r, int) {
-  return (r.*signal).moments().absmax().log10();
+template <double (SignalSummary::*figure)() const>
+double of_summary(const SignalRecord& r, int) {
+  return (r.summary.*figure)();
 }
-template <Signals signal, double (Moments::*ratio)() const>
-double of_moments(const LayerRecord& r, int) {
-  return ((r.*signal).moments().*ratio)();
-}
-template <Signals signal, double (LogNorms::*figure)() const>
-double of_norms(const LayerRecord& r, int) {
-  return ((r.*signal).norms().*figure)();
-}
-template <Signals signal, double (SignalSummary::*figure)() const>
-double of_signal(const LayerRecord& r, int) {
-  return ((r.*signal).*figure)();
-}
-template <double (GradientNorms::*figure)() const>
-double of_gradients(const LayerRecord& r, int) {
-  return (r.gradients.*figure)();
-}
-template <double (LayerRecord::*figure)() const>
-double of_record(const LayerRecord& r, int) {
+template <double (SignalRecord::*figure)() const>
+double of_record(const SignalRecord& r, int) {
   return (r.*figure)();
 }
-double dgrad_underflow(const LayerRecord& r, int format) { return r.dgrad.underflow_fraction(format); }
+double log10_mean_square(const SignalRecord& r, int) { return r.summary.moments().mean_square().log10(); }
+double log10_rms(const SignalRecord& r, int) { return r.summary.moments().mean_square().log10() / 2; }
+double log10_absmax(const SignalRecord& r, int) { return r.summary.moments().absmax().log10(); }
+double mean(const SignalRecord& r, int) { return r.summary.moments().mean_value(); }
+double underflow(const SignalRecord& r, int format) { return r.summary.underflow_fraction(format); }
 
-constexpr auto rows = std::to_array<Statistic>({
-    {"preact_log10_q", "Mean square of the preactivations", "1", "log10 mean_{s,i} z_l[s,i]^2", "", 1, "lean",
-     of<preact>(What::squares), log10_mean_square<preact>},
-    {"act_log10_q", "Mean square of the activations", "1", "log10 mean_{s,i} h_l[s,i]^2", "", 1, "lean",
-     of<act>(What::squares), log10_mean_square<act>},
-
-    {"preact_mean_over_rms", "Mean of the preactivations over their root mean square", "1",
-     "mean z_l / sqrt(mean z_l^2)", "", 1, "standard", of<preact>(What::moments),
-     of_moments<preact, &Moments::mean_over_rms>},
-    {"preact_var_over_q", "Population variance of the preactivations over their mean square", "1",
-     "m2(z_l) / mean z_l^2", "", 1, "standard", of<preact>(What::moments),
-     of_moments<preact, &Moments::variance_over_mean_square>},
-    {"preact_skewness", "Skewness of the preactivations", "1", "m3 / m2^1.5 of z_l; NaN if m2 = 0", "", 1,
-     "full", of<preact>(What::shape), of_moments<preact, &Moments::skewness>},
-    {"preact_kurtosis", "Kurtosis of the preactivations (normal: 3)", "1", "m4 / m2^2 of z_l; NaN if m2 = 0",
-     "", 1, "full", of<preact>(What::shape), of_moments<preact, &Moments::kurtosis>},
-    {"preact_min_over_rms", "Smallest preactivation over the root mean square", "1",
-     "min z_l / sqrt(mean z_l^2)", "", 1, "full", of<preact>(What::squares),
-     of_moments<preact, &Moments::min_over_rms>},
-    {"preact_max_over_rms", "Largest preactivation over the root mean square", "1",
-     "max z_l / sqrt(mean z_l^2)", "", 1, "full", of<preact>(What::squares),
-     of_moments<preact, &Moments::max_over_rms>},
-
-    {"act_mean_over_rms", "Mean of the activations over their root mean square", "1",
-     "mean h_l / sqrt(mean h_l^2)", "", 1, "standard", of<act>(What::moments),
-     of_moments<act, &Moments::mean_over_rms>},
-    {"act_var_over_q", "Population variance of the activations over their mean square", "1",
-     "m2(h_l) / mean h_l^2", "", 1, "standard", of<act>(What::moments),
-     of_moments<act, &Moments::variance_over_mean_square>},
-    {"act_skewness", "Skewness of the activations", "1", "m3 / m2^1.5 of h_l; NaN if m2 = 0", "", 1, "full",
-     of<act>(What::shape), of_moments<act, &Moments::skewness>},
-    {"act_kurtosis", "Kurtosis of the activations (normal: 3)", "1", "m4 / m2^2 of h_l; NaN if m2 = 0", "", 1,
-     "full", of<act>(What::shape), of_moments<act, &Moments::kurtosis>},
-    {"act_min_over_rms", "Smallest activation over the root mean square", "1", "min h_l / sqrt(mean h_l^2)",
-     "", 1, "full", of<act>(What::squares), of_moments<act, &Moments::min_over_rms>},
-    {"act_max_over_rms", "Largest activation over the root mean square", "1", "max h_l / sqrt(mean h_l^2)",
-     "", 1, "full", of<act>(What::squares), of_moments<act, &Moments::max_over_rms>},
-
-    {"dgrad_kurtosis", "Kurtosis of the gradient elements (normal: 3)", "1",
-     "m4 / m2^2 of dE_s/dz_l; NaN if m2 = 0", "", 1, "full", of<dgrad>(What::shape),
-     of_moments<dgrad, &Moments::kurtosis>},
-
-    {"preact_log10_norm_mean", "Typical norm of a sample's preactivations", "1",
-     "mean_s log10 |z_l[s]| over samples of nonzero norm", "", 1, "standard", of<preact>(What::norms),
-     of_norms<preact, &LogNorms::log10_mean>},
-    {"preact_log10_norm_std", "Spread over samples of the log norm of the preactivations", "1",
-     "population std_s log10 |z_l[s]| over samples of nonzero norm", "", 1, "standard",
-     of<preact>(What::norms), of_norms<preact, &LogNorms::log10_std>},
-
-    {"preact_corr", "Mean uncentred correlation of the preactivations of two samples", "1",
-     "mean_{s<t} cos(z_l[s], z_l[t]) over samples of nonzero norm", "", 1, "standard",
-     of<preact>(What::directions), of_signal<preact, &SignalSummary::mean_cosine>},
-    {"act_corr", "Mean uncentred correlation of the activations of two samples", "1",
-     "mean_{s<t} cos(h_l[s], h_l[t]) over samples of nonzero norm", "", 1, "standard",
-     of<act>(What::directions), of_signal<act, &SignalSummary::mean_cosine>},
-    {"dgrad_corr", "Mean uncentred correlation of the gradients of two samples", "1",
-     "mean_{s<t} cos(dE_s/dz_l, dE_t/dz_l) over samples of nonzero norm", "", 1, "standard",
-     of<dgrad>(What::directions), of_signal<dgrad, &SignalSummary::mean_cosine>},
-
-    {"act_zero_fraction", "Share of the activations stored as zero", "1", "count(h_l = 0) / (batch width)",
-     "", 1, "standard", of<act>(What::squares), of_signal<act, &SignalSummary::zero_fraction>},
-    {"act_dead_fraction", "Share of the units that are zero for the whole batch", "1",
-     "count_i(h_l[s,i] = 0 for all s) / width; NaN for batch 1", "", 1, "standard", of<act>(What::units),
-     of_signal<act, &SignalSummary::dead_unit_fraction>},
-    {"act_saturated_fraction",
-     "Share of the units and samples that are saturated",
-     "1",
-     "count(|phi'| < saturation_threshold sup |phi'|) / (batch width)",
-     "",
-     1,
-     "standard",
-     {.act = What::squares, .saturation = true},
-     of_record<&LayerRecord::saturated_fraction>},
-
-    {"dgrad_log10_norm_mean", "Typical norm of a sample's gradient", "1",
-     "mean_s log10 |dE_s/dz_l| over samples of nonzero norm; -inf if none", "", 1, "lean",
-     of<dgrad>(What::norms), of_norms<dgrad, &LogNorms::log10_mean>},
-    {"dgrad_log10_norm_std", "Spread over samples of the log norm of the gradient", "1",
-     "population std_s log10 |dE_s/dz_l| over samples of nonzero norm; NaN if none", "", 1, "lean",
-     of<dgrad>(What::norms), of_norms<dgrad, &LogNorms::log10_std>},
-    {"dgrad_dead_sample_fraction", "Share of the samples whose gradient is zero", "1",
-     "count_s(|dE_s/dz_l| = 0) / batch", "", 1, "lean", of<dgrad>(What::norms),
-     of_norms<dgrad, &LogNorms::zero_fraction>},
-    {"dgrad_log10_rms", "Root mean square of the gradient elements (dominated by the largest)", "1",
-     "log10 sqrt(mean_{s,i} (dE_s/dz_l[i])^2)", "", 1, "standard", of<dgrad>(What::squares),
-     log10_rms<dgrad>},
-    {"dgrad_log10_absmax", "Largest magnitude of a gradient element", "1", "log10 max_{s,i} |dE_s/dz_l[i]|",
-     "", 1, "standard", of<dgrad>(What::squares), log10_absmax<dgrad>},
-    {"dgrad_zero_fraction", "Share of the gradient elements that are zero", "1",
-     "count(dE_s/dz_l[i] = 0) / (batch width)", "", 1, "standard", of<dgrad>(What::squares),
-     of_signal<dgrad, &SignalSummary::zero_fraction>},
-    {"dgrad_underflow_fraction", "Share of the gradient elements that would round to zero in a format", "1",
-     "count(0 < |dE_s/dz_l[i]| <= half the smallest subnormal) / (batch width)", "format", format_count,
-     "standard", of<dgrad>(What::underflow), dgrad_underflow},
-    {"dgrad_lost_fraction",
-     "Share of the gradient elements lost far below their sample's largest",
-     "1",
-     "count(stored as 0 though phi'(z) and dE/dh are not) / (batch width)",
-     "",
-     1,
-     "standard",
-     {.dgrad = What::squares, .lost = true},
-     of_record<&LayerRecord::lost_fraction>},
-
-    {"wgrad_log10_norm",
-     "Frobenius norm of the mean weight gradient",
-     "1",
-     "log10 |mean_s dE_s/dW_l|_F",
-     "",
-     1,
-     "standard",
-     {.weight_gradient = true},
-     of_gradients<&GradientNorms::wgrad_log10_norm>},
-    {"bgrad_log10_norm",
-     "Norm of the mean bias gradient",
-     "1",
-     "log10 |mean_s dE_s/db_l|; NaN without a bias",
-     "",
-     1,
-     "standard",
-     {.bias_gradient = true},
-     of_gradients<&GradientNorms::bgrad_log10_norm>},
-    {"weight_log10_norm",
-     "Frobenius norm of the weights",
-     "1",
-     "log10 |W_l|_F",
-     "",
-     1,
-     "standard",
-     {.weight_norm = true},
-     of_gradients<&GradientNorms::weight_log10_norm>},
-    {"wgrad_to_weight_log10",
-     "Weight gradient over weights",
-     "1",
-     "log10 (|mean_s dE_s/dW_l|_F / |W_l|_F)",
-     "",
-     1,
-     "standard",
-     {.weight_gradient = true, .weight_norm = true},
-     of_gradients<&GradientNorms::wgrad_to_weight_log10>},
-    {"log10_noise_scale",
-     "Gradient noise scale of the weights",
-     "1",
-     "log10 ((sum_s |g_s|^2 - B |g|^2) / (B-1) / |g|^2), g_s = dE_s/dW_l, g = mean_s g_s; NaN for batch 1 "
-     "and "
-     "where rounding leaves the difference less than two digits",
-     "",
-     1,
-     "standard",
-     {.weight_gradient = true, .sample_gradients = true},
-     of_gradients<&GradientNorms::log10_noise_scale>},
+constexpr auto figures = std::to_array<Figure>({
+    {"log10_q", forward, "Mean square of {0}", "log10 mean_{{s,i}} {1}[s,i]^2", "lean", What::squares,
+     log10_mean_square},
+    {"mean_over_rms", forward, "Mean of {0} over their root mean square", "mean {1} / sqrt(mean {1}^2)",
+     "standard", What::moments, of_moments<&Moments::mean_over_rms>},
+    {"var_over_q", forward, "Population variance of {0} over their mean square", "m2({1}) / mean {1}^2",
+     "standard", What::moments, of_moments<&Moments::variance_over_mean_square>},
+    {"skewness", forward, "Skewness of {0}", "m3 / m2^1.5 of {1}; NaN if m2 = 0", "full", What::shape,
+     of_moments<&Moments::skewness>},
+    {"kurtosis", forward | gradient, "Kurtosis of {0} (normal: 3)", "m4 / m2^2 of {1}; NaN if m2 = 0", "full",
+     What::shape, of_moments<&Moments::kurtosis>},
+    {"min_over_rms", forward, "Smallest of {0} over the root mean square", "min {1} / sqrt(mean {1}^2)",
+     "full", What::squares, of_moments<&Moments::min_over_rms>},
+    {"max_over_rms", forward, "Largest of {0} over the root mean square", "max {1} / sqrt(mean {1}^2)",
+     "full", What::squares, of_moments<&Moments::max_over_rms>},
+    {"log10_norm_mean", preactivation | stream, "Typical norm of a sample: {0}",
+     "mean_s log10 |{1}[s]| over samples of nonzero norm", "standard", What::norms,
+     of_norms<&LogNorms::log10_mean>},
+    {"log10_norm_std", preactivation | stream, "Spread over samples of the log norm: {0}",
+     "population std_s log10 |{1}[s]| over samples of nonzero norm", "standard", What::norms,
+     of_norms<&LogNorms::log10_std>},
+    {"log10_norm_mean", gradient, "Typical norm of a sample: {0}",
+     "mean_s log10 |{1}[s]| over samples of nonzero norm; -inf if none", "lean", What::norms,
+     of_norms<&LogNorms::log10_mean>},
+    {"log10_norm_std", gradient, "Spread over samples of the log norm: {0}",
+     "population std_s log10 |{1}[s]| over samples of nonzero norm; NaN if none", "lean", What::norms,
+     of_norms<&LogNorms::log10_std>},
+    {"dead_sample_fraction", gradient, "Share of the samples without a gradient: {0}",
+     "count_s(|{1}[s]| = 0) / batch", "lean", What::norms, of_norms<&LogNorms::zero_fraction>},
+    {"corr", forward | gradient, "Mean uncentred correlation of two samples: {0}",
+     "mean_{{s<t}} cos({1}[s], {1}[t]) over samples of nonzero norm", "standard", What::directions,
+     of_summary<&SignalSummary::mean_cosine>},
+    {"log10_rms", gradient, "Root mean square of {0} (dominated by the largest)",
+     "log10 sqrt(mean_{{s,i}} {1}[s,i]^2)", "standard", What::squares, log10_rms},
+    {"log10_absmax", gradient, "Largest magnitude of {0}", "log10 max_{{s,i}} |{1}[s,i]|", "standard",
+     What::squares, log10_absmax},
+    {"zero_fraction", activation | gradient, "Share of zeros: {0}", "count({1} = 0) / (batch width)",
+     "standard", What::squares, of_summary<&SignalSummary::zero_fraction>},
+    {"dead_fraction", activation, "Share of the units that are zero for the whole batch: {0}",
+     "count_i({1}[s,i] = 0 for all s) / width; NaN for batch 1", "standard", What::units,
+     of_summary<&SignalSummary::dead_unit_fraction>},
+    {"mean", gate, "Mean of {0}", "mean_{{s,i}} {1}[s,i]", "standard", What::moments, mean},
+    {"saturated_fraction", activation | gate, "Share of the units and samples that are saturated: {0}",
+     "count(|phi'| < saturation_threshold sup |phi'|) / (batch width)", "standard", What::squares,
+     of_record<&SignalRecord::saturated_fraction>},
+    {"underflow_fraction", gradient, "Share of the elements that would round to zero in a format: {0}",
+     "count(0 < |{1}[s,i]| <= half the smallest subnormal) / (batch width)", "standard", What::underflow,
+     underflow, "format", format_count},
+    {"lost_fraction", gradient, "Share of the elements lost far below their sample's largest: {0}",
+     "count(stored as 0 though no factor is) / (batch width)", "standard", What::squares,
+     of_record<&SignalRecord::lost_fraction>},
 });
+
+/// One figure of a weight matrix and its bias; the name follows the matrix's prefix.
+struct GradientFigure {
+  std::string_view name;
+  std::string_view long_name;
+  std::string_view formula;
+  double (GradientNorms::*value)() const;
+};
+
+constexpr auto gradient_figures = std::to_array<GradientFigure>({
+    {"wgrad_log10_norm", "Frobenius norm of the mean weight gradient", "log10 |mean_s dE_s/dW_l|_F",
+     &GradientNorms::wgrad_log10_norm},
+    {"bgrad_log10_norm", "Norm of the mean bias gradient", "log10 |mean_s dE_s/db_l|; NaN without a bias",
+     &GradientNorms::bgrad_log10_norm},
+    {"weight_log10_norm", "Frobenius norm of the weights", "log10 |W_l|_F",
+     &GradientNorms::weight_log10_norm},
+    {"wgrad_to_weight_log10", "Weight gradient over weights", "log10 (|mean_s dE_s/dW_l|_F / |W_l|_F)",
+     &GradientNorms::wgrad_to_weight_log10},
+    {"log10_noise_scale", "Gradient noise scale of the weights",
+     "log10 ((sum_s |g_s|^2 - B |g|^2) / (B-1) / |g|^2), g_s = dE_s/dW_l, g = mean_s g_s; NaN for batch 1 "
+     "and where rounding leaves the difference less than two digits",
+     &GradientNorms::log10_noise_scale},
+});
+
+constexpr std::array matrices{WeightRole::first, WeightRole::second, WeightRole::input,
+                              WeightRole::transform};
+
+Statistic statistic_of(const Subject& subject, const Figure& figure) {
+  const auto words = [&](std::string_view text) {
+    return fmt::format(fmt::runtime(text), subject.noun, subject.symbol);
+  };
+  Needs needs;
+  needs.signals[std::size_t(subject.role)] = figure.needs;
+  return {.name = fmt::format("{}_{}", subject.prefix, figure.suffix),
+          .long_name = words(figure.long_name),
+          .units = "1",
+          .formula = words(figure.formula),
+          .extra_dimension = figure.extra_dimension,
+          .extent = figure.extent,
+          .preset = figure.preset,
+          .subject = subject.role,
+          .needs = needs,
+          .value = [role = subject.role, value = figure.value](const LayerRecord& record, int index) {
+            return value(record[role], index);
+          }};
+}
+
+Statistic statistic_of(WeightRole matrix, const GradientFigure& figure) {
+  return {.name = fmt::format("{}{}", prefix_of(matrix), figure.name),
+          .long_name = std::string(figure.long_name),
+          .units = "1",
+          .formula = std::string(figure.formula),
+          .extra_dimension = "",
+          .extent = 1,
+          .preset = "standard",
+          .subject = matrix,
+          .needs = {.signals = {}, .gradients = true},
+          .value = [matrix, value = figure.value](const LayerRecord& record, int) {
+            return (record[matrix].*value)();
+          }};
+}
+
+std::vector<Statistic> every_statistic() {
+  std::vector<Statistic> all;
+  for (const Subject& subject : subjects) {
+    for (const Figure& figure : figures) {
+      if ((figure.kinds & subject.kind) != 0) all.push_back(statistic_of(subject, figure));
+    }
+  }
+  for (const WeightRole matrix : matrices) {
+    for (const GradientFigure& figure : gradient_figures) all.push_back(statistic_of(matrix, figure));
+  }
+  return all;
+}
 
 constexpr std::array preset_table{
     Preset{"lean", "sizes of the signals and gradients"},
@@ -216,31 +212,32 @@ constexpr std::array preset_table{
 
 const Preset* preset_called(std::string_view name) { return &find(presets(), "preset", name); }
 
+bool is_among(const std::variant<Role, WeightRole>& subject, const BlockParts& parts) {
+  if (const Role* role = std::get_if<Role>(&subject)) return std::ranges::count(parts.signals, *role) > 0;
+  return std::ranges::count(parts.matrices, std::get<WeightRole>(subject)) > 0;
+}
+
 }  // namespace
 
 Needs operator|(const Needs& a, const Needs& b) {
-  return {
-      .preact = a.preact | b.preact,
-      .act = a.act | b.act,
-      .dgrad = a.dgrad | b.dgrad,
-      .saturation = a.saturation || b.saturation,
-      .lost = a.lost || b.lost,
-      .weight_gradient = a.weight_gradient || b.weight_gradient,
-      .bias_gradient = a.bias_gradient || b.bias_gradient,
-      .weight_norm = a.weight_norm || b.weight_norm,
-      .sample_gradients = a.sample_gradients || b.sample_gradients,
-  };
+  Needs both{.signals = {}, .gradients = a.gradients || b.gradients};
+  for (std::size_t i = 0; i < role_count; ++i) both.signals[i] = a.signals[i] | b.signals[i];
+  return both;
 }
 
-std::span<const Statistic> statistics() { return rows; }
+std::span<const Statistic> statistics() {
+  static const std::vector<Statistic> all = every_statistic();
+  return all;
+}
 
 std::span<const Preset> presets() { return preset_table; }
 
-Selection of_preset(std::string_view name) {
+Selection of_preset(std::string_view name, const BlockParts& parts) {
   const Preset* wanted = preset_called(name);
   Selection selection;
-  for (const Statistic& statistic : rows) {
-    if (preset_called(statistic.preset) <= wanted) selection.push_back(&statistic);
+  for (const Statistic& statistic : statistics()) {
+    if (preset_called(statistic.preset) > wanted || !is_among(statistic.subject, parts)) continue;
+    selection.push_back(&statistic);
   }
   return selection;
 }
@@ -254,10 +251,10 @@ Needs needed(const Selection& selection) {
 Columns columns_of(const Selection& selection) {
   Columns columns;
   for (const Statistic* s : selection) {
-    columns.push_back({.name = std::string(s->name),
-                       .long_name = std::string(s->long_name),
+    columns.push_back({.name = s->name,
+                       .long_name = s->long_name,
                        .units = std::string(s->units),
-                       .formula = std::string(s->formula),
+                       .formula = s->formula,
                        .extra_dimension = std::string(s->extra_dimension),
                        .extent = s->extent});
   }

@@ -1,22 +1,41 @@
 #include "gradflow/stats/layer_record.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace gradflow::stats {
 
 namespace {
+
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
+
+template <class Entries, class Key>
+auto& entry_of(Entries& entries, Key key) {
+  const auto found = std::ranges::find(entries, key, &Entries::value_type::first);
+  return found == entries.end()
+             ? entries.emplace_back(key, typename Entries::value_type::second_type{}).second
+             : found->second;
+}
+
+template <class Entries, class Key>
+const auto& entry_or_empty(const Entries& entries, Key key) {
+  static const typename Entries::value_type::second_type empty{};
+  const auto found = std::ranges::find(entries, key, &Entries::value_type::first);
+  return found == entries.end() ? empty : found->second;
+}
+
 }  // namespace
 
-double GradientNorms::wgrad_log10_norm() const { return wgrad_squared.log10() / 2; }
+double GradientNorms::wgrad_log10_norm() const { return batch > 0 ? wgrad_squared.log10() / 2 : nan; }
 
 double GradientNorms::bgrad_log10_norm() const { return has_bias ? bgrad_squared.log10() / 2 : nan; }
 
-double GradientNorms::weight_log10_norm() const { return weight_squared.log10() / 2; }
+double GradientNorms::weight_log10_norm() const { return batch > 0 ? weight_squared.log10() / 2 : nan; }
 
 double GradientNorms::wgrad_to_weight_log10() const {
+  if (batch == 0) return nan;
   return wgrad_squared.is_zero() ? -infinity : wgrad_log10_norm() - weight_log10_norm();
 }
 
@@ -30,13 +49,24 @@ double GradientNorms::log10_noise_scale() const {
   return (spread / Scaled::of(batch - 1) / wgrad_squared).log10();
 }
 
-void LayerRecord::seal_forward() {
-  preact.seal();
-  act.seal();
+double SignalRecord::saturated_fraction() const { return double(saturated) / double(summary.elements()); }
+
+double SignalRecord::lost_fraction() const { return double(lost) / double(summary.elements()); }
+
+SignalRecord& LayerRecord::operator[](Role role) { return entry_of(signals_, role); }
+
+const SignalRecord& LayerRecord::operator[](Role role) const { return entry_or_empty(signals_, role); }
+
+GradientNorms& LayerRecord::operator[](WeightRole role) { return entry_of(gradients_, role); }
+
+const GradientNorms& LayerRecord::operator[](WeightRole role) const {
+  return entry_or_empty(gradients_, role);
 }
 
-double LayerRecord::saturated_fraction() const { return double(saturated) / double(act.elements()); }
-
-double LayerRecord::lost_fraction() const { return double(lost) / double(dgrad.elements()); }
+void LayerRecord::seal_forward() {
+  for (auto& [role, signal] : signals_) {
+    if (!is_gradient(role)) signal.summary.seal();
+  }
+}
 
 }  // namespace gradflow::stats

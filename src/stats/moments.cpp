@@ -52,6 +52,11 @@ Scaled Moments::absmax() const {
 
 double Moments::rms() const { return std::sqrt(squares / double(count)); }
 
+double Moments::mean_value() const {
+  if (count == 0) return std::numeric_limits<double>::quiet_NaN();
+  return Scaled::of(mean, exponent).value();
+}
+
 double Moments::mean_over_rms() const { return mean / rms(); }
 
 double Moments::variance_over_mean_square() const { return m2 / squares; }

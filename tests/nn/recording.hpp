@@ -73,8 +73,8 @@ class Recorder final : public Observer<Real> {
     samples.resize(std::max(samples.size(), std::size_t(tile.first_sample + tile.samples)));
     std::ranges::copy(shown[std::size_t(tile.point)], samples.begin() + tile.first_sample);
   }
-  void count_saturated(int, std::int64_t) override {}
-  void count_lost(int, std::span<const std::int64_t> log2_magnitudes) override {
+  void count_saturated(Role, int, std::int64_t) override {}
+  void count_lost(Role, int, std::span<const std::int64_t> log2_magnitudes) override {
     layer_.lost += std::int64_t(log2_magnitudes.size());
   }
 
@@ -110,7 +110,7 @@ Recording record(const Bundle& bundle) {
     const std::unique_ptr<WeightGradient<Real>> gradient = block->weight_gradient();
     dy = block->backward(std::move(dy), entry, stack, tapes[std::size_t(l - 1)], recorder, *gradient,
                          recording.failures);
-    layer.gradients = gradient->norms();
+    layer.gradients = gradient->norms(WeightRole::first);
     entry = Entry::output;
   }
   return recording;

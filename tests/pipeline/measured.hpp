@@ -18,7 +18,7 @@ namespace gradflow::pipeline {
 inline Observation everything_of(const nn::Bundle& bundle) {
   std::vector<int> layers(std::size_t(bundle.front().depth()));
   std::iota(layers.begin(), layers.end(), 1);
-  return {layers, stats::of_preset("full")};
+  return {layers, stats::of_preset("full", dense_parts())};
 }
 
 /// The rows of all stages, one after the other.

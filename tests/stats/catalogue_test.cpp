@@ -15,6 +15,14 @@ namespace {
 
 using testing::HasSubstr;
 
+/// Every signal and every matrix that a block can have.
+BlockParts everything() {
+  BlockParts parts;
+  for (std::size_t i = 0; i < role_count; ++i) parts.signals.push_back(Role(i));
+  parts.matrices = {WeightRole::first, WeightRole::second, WeightRole::input, WeightRole::transform};
+  return parts;
+}
+
 /// A layer whose every figure is some ordinary number; `needs` says what is measured, the rest stays empty.
 LayerRecord measured(const Needs& needs) {
   const int samples = 40, width = 30;
@@ -28,28 +36,33 @@ LayerRecord measured(const Needs& needs) {
   std::fill_n(delta.values.row(9).data(), width, 0.0f);
 
   LayerRecord record;
-  record.preact = summary_of(z, samples, needs.preact);
-  record.act = summary_of(h, samples, needs.act);
-  record.dgrad = summary_of(delta, samples, needs.dgrad);
-  if (needs.saturation) record.saturated = 12;
-  if (needs.lost) record.lost = 3;
-  record.gradients = {.batch = samples, .has_bias = true};
-  if (needs.weight_gradient) record.gradients.wgrad_squared = Scaled::of(1.25, -9000);
-  if (needs.bias_gradient) record.gradients.bgrad_squared = Scaled::of(1.5, -9010);
-  if (needs.weight_norm) record.gradients.weight_squared = Scaled::of(900);
-  if (needs.sample_gradients) record.gradients.sample_squared_sum = Scaled::of(1.75, -8990);
+  for (std::size_t i = 0; i < role_count; ++i) {
+    const Role role = Role(i);
+    if (needs[role] == What::nothing) continue;
+    const bool has_dead_units = role == Role::act || role == Role::branch_act;
+    const Signal<float>& signal = is_gradient(role) ? delta : has_dead_units ? h : z;
+    record[role] = {summary_of(signal, samples, needs[role]), 12, 3};
+  }
+  if (!needs.gradients) return record;
+  for (const WeightRole matrix : everything().matrices) {
+    record[matrix] = {.wgrad_squared = Scaled::of(1.25, -9000),
+                      .bgrad_squared = Scaled::of(1.5, -9010),
+                      .weight_squared = Scaled::of(900),
+                      .sample_squared_sum = Scaled::of(1.75, -8990),
+                      .batch = samples,
+                      .has_bias = true};
+  }
   return record;
 }
 
-Selection everything() { return of_preset("full"); }
-
 class EveryStatistic : public testing::TestWithParam<const Statistic*> {};
-INSTANTIATE_TEST_SUITE_P(Catalogue, EveryStatistic, testing::ValuesIn(everything()),
-                         [](const auto& test) { return std::string(test.param->name); });
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryStatistic, testing::ValuesIn(of_preset("full", everything())),
+                         [](const auto& test) { return test.param->name; });
 
 TEST_P(EveryStatistic, AsksForAllItUses) {
   const Statistic& statistic = *GetParam();
-  const LayerRecord full = measured(needed(everything())), least = measured(needed({&statistic}));
+  const LayerRecord full = measured(needed(of_preset("full", everything()))),
+                    least = measured(needed({&statistic}));
 
   for (int i = 0; i < statistic.extent; ++i) {
     const double value = statistic.value(least, i);
@@ -115,7 +128,8 @@ TEST(Catalogue, HoldsTheVariablesOfTheResultFile) {
 }
 
 TEST(Catalogue, PresetsContainTheSmallerOnes) {
-  const Selection lean = of_preset("lean"), standard = of_preset("standard"), full = of_preset("full");
+  const Selection lean = of_preset("lean", everything()), standard = of_preset("standard", everything()),
+                  full = of_preset("full", everything());
 
   EXPECT_TRUE(std::includes(standard.begin(), standard.end(), lean.begin(), lean.end()));
   EXPECT_TRUE(std::includes(full.begin(), full.end(), standard.begin(), standard.end()));
@@ -124,21 +138,35 @@ TEST(Catalogue, PresetsContainTheSmallerOnes) {
 }
 
 TEST(Catalogue, LeanNeedsNoWeightGradientAndNoDirections) {
-  const Selection lean = of_preset("lean");
+  const Selection lean = of_preset("lean", dense_parts());
   const Needs needs = needed(lean);
 
   EXPECT_TRUE(
       std::any_of(lean.begin(), lean.end(), [](auto* s) { return s->name == "dgrad_log10_norm_mean"; }));
   EXPECT_TRUE(std::any_of(lean.begin(), lean.end(), [](auto* s) { return s->name == "act_log10_q"; }));
-  EXPECT_EQ(needs.preact, What::squares);
-  EXPECT_EQ(needs.act, What::squares);
-  EXPECT_EQ(needs.dgrad, What::norms);
-  EXPECT_FALSE(needs.weight_gradient || needs.sample_gradients || needs.saturation);
+  EXPECT_EQ(needs[Role::preact], What::squares);
+  EXPECT_EQ(needs[Role::act], What::squares);
+  EXPECT_EQ(needs[Role::dgrad], What::norms);
+  EXPECT_FALSE(needs.gradients);
+}
+
+TEST(Catalogue, KeepsToThePartsOfTheBlock) {
+  const Selection dense = of_preset("full", dense_parts());
+  const Selection stream = of_preset("full", {{Role::act, Role::branch_dgrad}, {WeightRole::second}});
+  const auto has = [](const Selection& selection, std::string_view name) {
+    return std::ranges::any_of(selection, [&](auto* s) { return s->name == name; });
+  };
+
+  EXPECT_TRUE(has(dense, "preact_log10_q") && has(dense, "wgrad_log10_norm"));
+  EXPECT_FALSE(has(dense, "branch_act_log10_q") || has(dense, "second_wgrad_log10_norm"));
+  EXPECT_TRUE(has(stream, "act_log10_q") && has(stream, "branch_dgrad_log10_rms"));
+  EXPECT_TRUE(has(stream, "second_wgrad_log10_norm"));
+  EXPECT_FALSE(has(stream, "preact_log10_q") || has(stream, "wgrad_log10_norm"));
 }
 
 TEST(Catalogue, RefusesAnUnknownPresetNamingTheKnownOnes) {
   try {
-    of_preset("rich");
+    of_preset("rich", dense_parts());
     FAIL() << "no error";
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), HasSubstr("\"rich\""));
@@ -147,7 +175,7 @@ TEST(Catalogue, RefusesAnUnknownPresetNamingTheKnownOnes) {
 }
 
 TEST(Catalogue, FillsOneRowOfATableBehindForeignColumns) {
-  const Selection selection = of_preset("standard");
+  const Selection selection = of_preset("standard", everything());
   auto columns = std::make_shared<Columns>(1);
   for (const Column& column : columns_of(selection)) columns->push_back(column);
   PointTable table(columns, 4, 2);

@@ -101,6 +101,7 @@ class CostModel {
   std::string prefix_;
   std::string statistics_;
   int threads_;
+  bool takes_gradients_;  ///< the preset has norms of weight gradients
 };
 
 /// y(x) between and beyond points of a positive function on logarithmic axes: straight lines, continued with

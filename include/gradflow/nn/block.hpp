@@ -6,15 +6,12 @@
 #include <vector>
 
 #include "gradflow/core/failure.hpp"
+#include "gradflow/core/role.hpp"
 #include "gradflow/core/scaled.hpp"
 #include "gradflow/core/signal.hpp"
 #include "gradflow/nn/network.hpp"
 
 namespace gradflow::nn {
-
-/// Which signal of a block is shown to an observer. What each means for a kind of block stands in that
-/// block's header.
-enum class Role { preact, act, dgrad };
 
 /// Whoever measures a network: sees every tile of every signal of every layer once per microbatch, while it
 /// is in cache.
@@ -31,11 +28,12 @@ class Observer {
   virtual void see(Role role, const Signal<Real>& signal, const RowRange& tile) = 0;
 
   /// Units and samples of one point whose |phi'| is below the saturation threshold, in one pass.
-  virtual void count_saturated(int point, std::int64_t elements) = 0;
+  /// @param role  the signal that phi made
+  virtual void count_saturated(Role role, int point, std::int64_t elements) = 0;
 
-  /// Gradient elements of one sample that are stored as 0 though neither factor is 0.
+  /// Elements of one sample of a gradient that are stored as 0 though neither factor is 0.
   /// @param log2_magnitudes  floor(log2 |true value|) of each
-  virtual void count_lost(int point, std::span<const std::int64_t> log2_magnitudes) = 0;
+  virtual void count_lost(Role role, int point, std::span<const std::int64_t> log2_magnitudes) = 0;
 };
 
 /// What the forward pass of one microbatch leaves in a block for its backward pass. Its meaning is the
@@ -50,8 +48,8 @@ using Failures = std::vector<Failure>;
 /// Where a cotangent enters a block: at its output, or past its activation at the preactivation.
 enum class Entry { output, preactivation };
 
-/// Squared norms of the gradient of one layer of one point, mean over the batch, with the weights' own norm
-/// beside them.
+/// Squared norms of the gradient of one weight matrix of one point, mean over the batch, with the weights'
+/// own norm beside them.
 struct WeightGradientNorms {
   Scaled weight_gradient_squared;  ///< |mean over samples of dE/dW|_F^2
   Scaled bias_gradient_squared;    ///< |mean over samples of dE/db|^2
@@ -67,11 +65,13 @@ class WeightGradient {
  public:
   virtual ~WeightGradient() = default;
 
-  /// Adds one microbatch: what entered the block and the gradient of its preactivation, in true values.
-  virtual void add(Signal<Real> input, Signal<Real> preact_gradient, const Stack& stack) = 0;
+  /// Adds one microbatch: what a matrix of the block was multiplied with, and the gradient of the product, in
+  /// true values.
+  virtual void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+                   const Stack& stack) = 0;
 
   /// One entry per point of the bundle. @pre every microbatch was added
-  virtual std::vector<WeightGradientNorms> norms() const = 0;
+  virtual std::vector<WeightGradientNorms> norms(WeightRole matrix) const = 0;
 };
 
 /// One block of a bundle of networks: forward and backward over stacked samples, exponents included.
@@ -106,10 +106,14 @@ struct BlockRow {
   std::string_view name;
   std::unique_ptr<Block<float>> (*make_float32)(const Bundle&, int layer);
   std::unique_ptr<Block<double>> (*make_float64)(const Bundle&, int layer);
+  BlockParts (*parts)(const NetworkSpec&);  ///< what it shows to an observer, and its weights
   std::string_view doc;
 };
 
 std::span<const BlockRow> blocks();
+
+/// What the blocks of a network have to be measured.
+BlockParts parts_of(const NetworkSpec& network);
 
 /// Layer `layer` (from 1) of every network of the bundle, its weights generated.
 /// @pre all networks of the bundle share weights (may_share_bundle)

@@ -25,6 +25,8 @@ struct Factor {
 template <class Real>
 class Dense final : public Block<Real> {
  public:
+  static BlockParts parts(const NetworkSpec&) { return dense_parts(); }
+
   Dense(const Bundle& bundle, int layer);
 
   State<Real> forward(State<Real> x, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,

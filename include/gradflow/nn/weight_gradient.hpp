@@ -1,5 +1,6 @@
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
@@ -32,18 +33,20 @@ struct ScaledMatrix {
   std::int64_t exponent = 0;
 };
 
-/// dE/dW = dz' x / B and dE/db of a dense layer, for every point of a bundle.
+/// dE/dW = dz' x / B and dE/db of one weight matrix, for every point of a bundle.
 ///
 /// Tiles of 32 samples enter at a common exponent and are added in the order of the batch, one product each,
 /// so the sum knows nothing of microbatches or threads; see uses_gram_matrices for the other way. Where the
 /// Gram sum cancels below 1e-10 of its absolute sum, the gradient is formed after all.
 template <class Real>
-class DenseGradient final : public WeightGradient<Real> {
+class DenseGradient {
  public:
   DenseGradient(int fan_in, int fan_out, std::vector<DensePoint> points);
 
-  void add(Signal<Real> x, Signal<Real> dz, const Stack& stack) override;
-  std::vector<WeightGradientNorms> norms() const override;
+  void add(Signal<Real> x, Signal<Real> dz, const Stack& stack);
+
+  /// One entry per point of the bundle. @pre every microbatch was added
+  std::vector<WeightGradientNorms> norms() const;
 
  private:
   struct Piece {  ///< one microbatch, kept for the Gram matrices
@@ -70,6 +73,20 @@ class DenseGradient final : public WeightGradient<Real> {
   int fan_out_;
   std::vector<Sum> sums_;
   std::vector<Piece> pieces_;  ///< only if a point uses Gram matrices
+};
+
+/// The gradients of all matrices of a block.
+template <class Real>
+class MatrixGradients final : public WeightGradient<Real> {
+ public:
+  using Entry = std::pair<WeightRole, DenseGradient<Real>>;
+  explicit MatrixGradients(std::vector<Entry> gradients) : gradients_(std::move(gradients)) {}
+
+  void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient, const Stack& stack) override;
+  std::vector<WeightGradientNorms> norms(WeightRole matrix) const override;
+
+ private:
+  std::vector<Entry> gradients_;
 };
 
 }  // namespace gradflow::nn

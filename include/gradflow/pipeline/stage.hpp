@@ -93,13 +93,18 @@ class Stage {
     int end = 0;
   };  ///< blocks of the stage, from 0
 
-  /// The input of a block and the gradient of its preactivation, kept until they are multiplied.
+  /// What the weight gradients of a block are products of, kept until they are multiplied.
   struct Factors final : nn::WeightGradient<Real> {
-    void add(Signal<Real> input, Signal<Real> preact_gradient, const Stack& stack) override;
-    std::vector<nn::WeightGradientNorms> norms() const override { return {}; }
+    void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+             const Stack& stack) override;
+    std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
 
-    Signal<Real> x;
-    Signal<Real> dz;
+    struct Pair {
+      WeightRole matrix;
+      Signal<Real> x;
+      Signal<Real> dz;
+    };
+    std::vector<Pair> pairs;
   };
 
   const nn::Block<Real>& block(int i);
@@ -120,6 +125,7 @@ class Stage {
   int microbatches_;
   Observation observation_;
   stats::Needs needs_;
+  std::vector<WeightRole> matrices_;  ///< of every block
   Breather breathe_;
   Checkpointing checkpointing_;
   WeightPasses weight_passes_;

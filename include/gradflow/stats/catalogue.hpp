@@ -1,7 +1,11 @@
 #pragma once
 
+#include <array>
+#include <functional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "gradflow/stats/layer_record.hpp"
@@ -11,32 +15,29 @@ namespace gradflow::stats {
 
 /// What has to be measured for a selection of statistics.
 struct Needs {
-  What preact = What::nothing;
-  What act = What::nothing;
-  What dgrad = What::nothing;
-  bool saturation = false;        ///< LayerRecord::saturated
-  bool lost = false;              ///< LayerRecord::lost
-  bool weight_gradient = false;   ///< GradientNorms::wgrad_squared
-  bool bias_gradient = false;     ///< GradientNorms::bgrad_squared
-  bool weight_norm = false;       ///< GradientNorms::weight_squared
-  bool sample_gradients = false;  ///< GradientNorms::sample_squared_sum
+  What operator[](Role role) const { return signals[std::size_t(role)]; }
+
+  std::array<What, role_count> signals{};
+  bool gradients = false;  ///< any GradientNorms
 };
 Needs operator|(const Needs& a, const Needs& b);
 
-/// One row of the catalogue: one variable of the result file, per layer.
+/// One variable of the result file, per layer: one figure of one signal or of one weight matrix.
 struct Statistic {
-  std::string_view name;
-  std::string_view long_name;
+  std::string name;
+  std::string long_name;
   std::string_view units;
-  std::string_view formula;
+  std::string formula;
   std::string_view extra_dimension;  ///< "format", or "" for none
   int extent;                        ///< length of the extra dimension, else 1
   std::string_view preset;           ///< the smallest preset that has it
+  std::variant<Role, WeightRole> subject;
   Needs needs;
-  double (*value)(const LayerRecord& record, int index);  ///< 0 <= index < extent
+  std::function<double(const LayerRecord& record, int index)> value;  ///< 0 <= index < extent
 };
 
-/// Every statistic, in the order of the file. Adding one is adding a row.
+/// Every statistic, in the order of the file. Adding one is adding a row to a table of
+/// src/stats/catalogue.cpp: every signal, or every matrix, then has it.
 std::span<const Statistic> statistics();
 
 /// A named choice of statistics; each contains the ones before it.
@@ -49,8 +50,9 @@ std::span<const Preset> presets();
 /// Chosen statistics, in the order of the catalogue.
 using Selection = std::vector<const Statistic*>;
 
+/// The statistics of a preset that blocks with these parts have.
 /// @throws UserError naming the known presets
-Selection of_preset(std::string_view name);
+Selection of_preset(std::string_view name, const BlockParts& parts);
 
 Needs needed(const Selection& selection);
 Columns columns_of(const Selection& selection);

@@ -28,6 +28,8 @@ struct Moments {
 
   Scaled mean_square() const;  ///< q
   Scaled absmax() const;
+  double mean_value()
+      const;  ///< as a double: of a signal that stays in its range; NaN if nothing was measured
   double mean_over_rms() const;
   double variance_over_mean_square() const;  ///< population variance
   double skewness() const;                   ///< m3 / m2^1.5 of the population moments; NaN if m2 = 0
