@@ -141,6 +141,8 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const double forward_again = double(checkpointing.spans.size());
   const double generations = checkpointing.keep_weights ? 1 : 2 + forward_again;
 
+  const double matrices = double(nn::parts_of(network).matrices.size());
+
   Price price;
   auto next_observed = observed.begin();
   LayerWork known;
@@ -162,7 +164,8 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       if (!(work == known)) {  // most layers are like the one before
         known = work;
         seconds = model.layer(work);
-        weights = model.weights(network.init.scheme->distribution, work.fan_in, work.fan_out);
+        weights = matrices * model.weights(network.init.scheme->distribution, work.fan_in, work.fan_out);
+        seconds = {matrices * seconds.forward, matrices * seconds.backward};
       }
       const double elements = double(rows) * work.fan_out;
       cost.forward_seconds += seconds.forward + elements * activation.forward;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "gradflow/nn/block.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
 #include "gradflow/stats/layer_record.hpp"
 #include "sample.hpp"
@@ -64,6 +65,8 @@ struct Work {
       : network(spec), points(stacked), precision(of), plan(under), blocks{0, spec.depth()} {
     if (stages > 1) blocks = cut({spec}, std::min(stages, spec.depth())).blocks_of(stage);
     microbatches = microbatches_of(plan, {spec});
+    matrices = int(nn::parts_of(spec).matrices.size());
+    taped_signals = nn::block_of(spec).taped_signals(spec);
     const int tiles = padded_rows(spec.batch) / tile_rows;
     rows = double(points) * ((tiles + microbatches - 1) / microbatches) * tile_rows;
     count_in_flight(stages, stage);
@@ -97,19 +100,24 @@ struct Work {
   const Plan& plan;
   pipeline::BlockRange blocks;
   int microbatches = 1;
-  double rows = 0;       ///< of one microbatch of the bundle
-  double in_flight = 1;  ///< microbatches of one bundle
-  double bundles = 1;    ///< on this stage at one time
+  int matrices = 1;       ///< of a block
+  int taped_signals = 2;  ///< of a block
+  double rows = 0;        ///< of one microbatch of the bundle
+  double in_flight = 1;   ///< microbatches of one bundle
+  double bundles = 1;     ///< on this stage at one time
 };
 
 /// One layer of a Work.
 struct LayerBytes {
   LayerBytes(const Work& work, int layer)
       : in(work.network.widths.fan_in(layer)), out(work.network.widths.fan_out(layer)) {
-    const double weights = work.padded(in) * work.padded(out) * work.real_bytes();
+    const double first = work.padded(in) * work.padded(out) * work.real_bytes();
+    const double further = (work.matrices - 1) * work.padded(out) * work.padded(out) * work.real_bytes();
+    const double weights = first + further;
     const double bias = work.network.init.has_bias(in) ? work.padded(out) * work.real_bytes() : 0;
-    block = weights + block_object_bytes + work.points * (block_point_bytes + bias);
-    tape = work.rows * (work.row_bytes(in) + work.row_bytes(out)) + 2 * signal_object_bytes;
+    block = weights + work.matrices * (block_object_bytes + work.points * (block_point_bytes + bias));
+    tape = work.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
+           work.taped_signals * signal_object_bytes;
     measurement = work.points * (measurement_bytes + sizeof(double) * out);
     const double unit_sums = work.points * 3.0 * (sizeof(double) + 1) * out;
     // Gram matrices keep the signals of the microbatches that have come back; the others are still tapes.
@@ -158,8 +166,9 @@ struct Demand {
     stage.largest_tape_bytes = std::max(stage.largest_tape_bytes, tape);
     const double in = bytes.in;
     const double out = bytes.out;
-    stage.forward_operations += work.rows * work.microbatches * out * (2 * in + operations_per_unit);
-    stage.generation_operations += in * out * operations_per_weight(work.network, in, out);
+    stage.forward_operations +=
+        work.matrices * work.rows * work.microbatches * out * (2 * in + operations_per_unit);
+    stage.generation_operations += work.matrices * in * out * operations_per_weight(work.network, in, out);
   }
 
   pipeline::StageDemand stage;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
+#include <utility>
 
 namespace gradflow::experiment {
 namespace {
@@ -36,6 +38,86 @@ nn::Activation activation_of(const sweep::SweepPoint& point) {
   const sweep::NamedValue& value = point.name("network.activation");
   if (value.parameters.empty()) return nn::Activation::named(value.name);
   return nn::Activation::named(value.name, value.real(value.parameters.begin()->first, 0));
+}
+
+nn::NormalizationPosition position_of(const sweep::SweepPoint& point, const std::string& text) {
+  using enum nn::NormalizationPosition;
+  constexpr std::array<std::pair<std::string_view, nn::NormalizationPosition>, 4> positions{
+      {{"before", before}, {"after", after}, {"pre", pre}, {"post", post}}};
+  const bool in_branch = point.name("network.block").name.ends_with("residual");
+  for (const auto& [name, position] : positions) {
+    const bool fits = in_branch || position == before || position == after;
+    if (text == name && fits) return position;
+  }
+  throw point.error("network.normalization",
+                    "position is \"" + text + "\"; expected before or after" +
+                        (in_branch ? ", pre or post" : " (pre and post are for residual blocks)"));
+}
+
+nn::Normalization normalization_of(const sweep::SweepPoint& point) {
+  const sweep::NamedValue& value = point.name("network.normalization");
+  nn::Normalization normalization{.kind = nn::normalization_called(value.name).kind};
+  if (normalization.kind == nn::NormalizationKind::none) return normalization;
+  if (point.name("network.block").name == "highway") {
+    throw point.error("network.normalization", "is given, but a highway block does not normalise");
+  }
+  normalization.position = position_of(point, value.text("position", "before"));
+  normalization.epsilon = value.real("epsilon", normalization.epsilon);
+  normalization.scale = value.real("scale", normalization.scale);
+  normalization.shift = value.real("shift", normalization.shift);
+  if (normalization.epsilon < 0) {
+    throw point.error("network.normalization", "epsilon is negative; expected 0 or more");
+  }
+  if (normalization.kind == nn::NormalizationKind::batch && point.integer("data.batch") < 2) {
+    throw point.error("data.batch",
+                      "is 1, but batch normalization takes the mean and variance of a batch; "
+                      "expected 2 or more");
+  }
+  return normalization;
+}
+
+/// A number, or the name of a function of the depth.
+double depth_scale_of(const sweep::SweepPoint& point, std::string_view key, std::string_view name,
+                      double power) {
+  const sweep::Value& value = point.at(key);
+  if (const double* number = std::get_if<double>(&value)) return *number;
+  if (std::get<std::string>(value) == name) return std::pow(double(point.integer("network.depth")), power);
+  throw point.error(
+      key, "is \"" + std::get<std::string>(value) + "\"; expected a number or \"" + std::string(name) + "\"");
+}
+
+nn::ResidualScales residual_of(const sweep::SweepPoint& point) {
+  const std::string& block = point.name("network.block").name;
+  for (const char* key : {"network.branch_scale", "network.skip_scale", "network.branch_layers"}) {
+    if (given(point, key) && !block.ends_with("residual")) {
+      throw point.error(key, "is given, but a " + block + " block has no residual branch");
+    }
+  }
+  if (!block.ends_with("residual")) return {};
+  if (block == "residual" && given(point, "network.branch_layers") &&
+      point.integer("network.branch_layers") != 2) {
+    throw point.error("network.branch_layers",
+                      "is 1, but a residual block has two matrices; write "
+                      "preact_residual or postact_residual for one");
+  }
+  return {.branch = depth_scale_of(point, "network.branch_scale", "1/sqrt(depth)", -0.5),
+          .skip = depth_scale_of(point, "network.skip_scale", "deepnorm", 0.25),
+          .branch_layers = int(point.integer("network.branch_layers"))};
+}
+
+double transform_bias_of(const sweep::SweepPoint& point) {
+  const std::string& block = point.name("network.block").name;
+  if (given(point, "network.transform_bias") && block != "highway") {
+    throw point.error("network.transform_bias", "is given, but a " + block + " block has no transform gate");
+  }
+  return point.real("network.transform_bias");
+}
+
+void require_equal_widths(const sweep::SweepPoint& point) {
+  const std::string& block = point.name("network.block").name;
+  if (block == "dense" || !point.has("network.widths")) return;
+  throw point.error("network.widths", "is given, but the skip of a " + block +
+                                          " block needs equal widths; write depth and width");
 }
 
 nn::Initialisation initialisation_of(const sweep::SweepPoint& point) {
@@ -94,7 +176,11 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   nn::NetworkSpec network;
   network.block = point.name("network.block").name;
   network.widths = widths_of(point);
+  require_equal_widths(point);
   network.activation = activation_of(point);
+  network.normalization = normalization_of(point);
+  network.residual = residual_of(point);
+  network.transform_bias = transform_bias_of(point);
   network.init = initialisation_of(point);
   network.data = point.name("data.source").name;
   network.batch = int(point.integer("data.batch"));

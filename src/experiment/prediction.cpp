@@ -90,8 +90,8 @@ Prediction nothing_known(int depth) {
 }
 
 bool theory_covers(const nn::NetworkSpec& network) {
-  return network.block == "dense" && network.data == "gaussian" &&
-         network.init.scheme->distribution != nn::Distribution::identity;
+  return network.block == "dense" && network.normalization.kind == nn::NormalizationKind::none &&
+         network.data == "gaussian" && network.init.scheme->distribution != nn::Distribution::identity;
 }
 
 /// "256x1001": each width with how often it follows itself.
@@ -112,9 +112,9 @@ std::string text_of(const nn::Activation& activation) {
 /// All that theory knows of a network: two with the same text have the same prediction.
 std::string known_to_theory(const nn::NetworkSpec& network) {
   const nn::Initialisation& init = network.init;
-  return fmt::format("{}|{}|{}|{} {} {} {}|{}|{}", network.block, text_of(network.widths),
-                     text_of(network.activation), init.scheme->name, init.sigma_w, init.sigma_b, init.gain,
-                     network.data, network.backward.loss);
+  return fmt::format("{}{}|{}|{}|{} {} {} {}|{}|{}", network.block, int(network.normalization.kind),
+                     text_of(network.widths), text_of(network.activation), init.scheme->name, init.sigma_w,
+                     init.sigma_b, init.gain, network.data, network.backward.loss);
 }
 
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;

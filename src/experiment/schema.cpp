@@ -44,6 +44,20 @@ std::vector<Choice> activations() {
   return choices;
 }
 
+std::vector<Choice> normalizations() {
+  std::vector<Choice> choices;
+  for (const nn::NormalizationRow& row : nn::normalizations()) {
+    choices.push_back({std::string(row.name), {}});
+    if (row.kind == nn::NormalizationKind::none) continue;
+    const nn::Normalization fallback;
+    choices.back().parameters = {{"epsilon", fallback.epsilon},
+                                 {"position", "before"},
+                                 {"scale", fallback.scale},
+                                 {"shift", fallback.shift}};
+  }
+  return choices;
+}
+
 /// Equal widths are a depth and a width.
 std::vector<Assignment> spell_widths(const Value& value) {
   const auto& widths = std::get<std::vector<std::int64_t>>(value);
@@ -80,8 +94,27 @@ std::vector<Key> network_keys() {
       {"network.activation", Type::name, named("tanh"), "phi: gradflow list activations",
        sweep::choice_of("activation", activations()),
        sweep::without_defaults("network.activation", activations())},
-      {"network.normalization", Type::name, named("none"), "before the activation",
-       one_of("normalization", nn::normalizations())},
+      {"network.normalization", Type::name, named("none"),
+       "of every layer: gradflow list normalizations; position: before or after phi, pre or post",
+       sweep::choice_of("normalization", normalizations()),
+       sweep::without_defaults("network.normalization", normalizations())},
+      {"network.branch_scale",
+       Type::real_or_text,
+       1.0,
+       "factor on a residual branch: a number or \"1/sqrt(depth)\"; 0 is ReZero",
+       {}},
+      {"network.skip_scale",
+       Type::real_or_text,
+       1.0,
+       "factor on what passes a residual branch by: a number or \"deepnorm\", depth^(1/4)",
+       {}},
+      {"network.branch_layers", Type::integer, std::int64_t(1),
+       "weight matrices of a preact_ or postact_residual branch", sweep::between(1, 2)},
+      {"network.transform_bias",
+       Type::real,
+       -1.0,
+       "of a highway block's gate: t = sigmoid(W_t x + bias)",
+       {}},
   };
 }
 

@@ -5,31 +5,45 @@
 
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/nn/dense.hpp"
+#include "gradflow/nn/highway.hpp"
+#include "gradflow/nn/residual.hpp"
 
 namespace gradflow::nn {
 namespace {
 
-template <template <class> class Kind, class Real>
-std::unique_ptr<Block<Real>> make(const Bundle& bundle, int layer) {
-  return std::make_unique<Kind<Real>>(bundle, layer);
+template <class Real>
+std::unique_ptr<Block<Real>> make_dense(const Bundle& bundle, int layer) {
+  if (bundle.front().normalization.kind != NormalizationKind::none) {
+    return make_normalised_dense<Real>(bundle, layer);
+  }
+  return std::make_unique<Dense<Real>>(bundle, layer);
 }
 
-template <template <class> class Kind>
-constexpr BlockRow row(std::string_view name, std::string_view doc) {
-  return {name, make<Kind, float>, make<Kind, double>, Kind<float>::parts, doc};
+/// x, and what phi and the normalisation worked on.
+int dense_tape(const NetworkSpec& network) {
+  return network.normalization.kind == NormalizationKind::none ? 2 : 3;
 }
 
-constexpr std::array catalogue{
-    row<Dense>("dense", "fully connected: z = W h + b, h = phi(z)"),
+constexpr std::array block_catalogue{
+    BlockRow{"dense", make_dense<float>, make_dense<double>, Dense<float>::parts, dense_tape,
+             Entry::preactivation, "fully connected: z = W h + b, h = phi(z)"},
+    BlockRow{"residual", make_residual<float>, make_residual<double>, residual_parts, residual_tape,
+             Entry::output, "two matrices: x + branch_scale (W2 phi(W1 x + b1) + b2)"},
+    BlockRow{"preact_residual", make_preact_residual<float>, make_preact_residual<double>, residual_parts,
+             residual_tape, Entry::output, "activation first: x + branch_scale (W phi(x) + b)"},
+    BlockRow{"postact_residual", make_postact_residual<float>, make_postact_residual<double>, residual_parts,
+             residual_tape, Entry::output, "activation last: x + branch_scale phi(W x + b)"},
+    BlockRow{"highway", make_highway<float>, make_highway<double>, highway_parts, highway_tape, Entry::output,
+             "gated: t phi(W x + b) + (1 - t) x, t = sigmoid(W_t x + transform_bias)"},
 };
 
 }  // namespace
 
-std::span<const BlockRow> blocks() { return catalogue; }
+std::span<const BlockRow> blocks() { return block_catalogue; }
 
-BlockParts parts_of(const NetworkSpec& network) {
-  return find(blocks(), "block", network.block).parts(network);
-}
+const BlockRow& block_of(const NetworkSpec& network) { return find(blocks(), "block", network.block); }
+
+BlockParts parts_of(const NetworkSpec& network) { return block_of(network).parts(network); }
 
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before) {
   return {network.widths[blocks_before]};
@@ -37,7 +51,7 @@ std::vector<int> state_widths(const NetworkSpec& network, int blocks_before) {
 
 template <class Real>
 std::unique_ptr<Block<Real>> make_block(const Bundle& bundle, int layer) {
-  const BlockRow& row = find(blocks(), "block", bundle.front().block);
+  const BlockRow& row = block_of(bundle.front());
   if constexpr (std::is_same_v<Real, float>) {
     return row.make_float32(bundle, layer);
   } else {

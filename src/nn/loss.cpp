@@ -43,7 +43,8 @@ FailureCode mean_squared_error(const NetworkSpec& point, int sample, std::span<R
 
 constexpr std::array loss_catalogue{
     LossRow{"random", Entry::preactivation, random_cotangent<float>, random_cotangent<double>,
-            "a cotangent ~ N(0, I) per sample at z_L (no loss: what theory describes)"},
+            "a cotangent ~ N(0, I) per sample at z_L, or x_L behind a residual block (no loss: what theory "
+            "describes)"},
     LossRow{"mse", Entry::output, mean_squared_error<float>, mean_squared_error<double>,
             "E_s = 1/2 |h_L - y|^2 with targets y ~ N(0, I)"},
 };
@@ -81,7 +82,10 @@ void for_samples_of(const RowRange& range, Body body) {
 std::span<const LossRow> losses() { return loss_catalogue; }
 std::span<const DataRow> data_sources() { return data_catalogue; }
 
-Entry entry_of(const NetworkSpec& network) { return find(losses(), "loss", network.backward.loss).entry; }
+Entry entry_of(const NetworkSpec& network) {
+  const Entry entry = find(losses(), "loss", network.backward.loss).entry;
+  return entry == Entry::preactivation ? block_of(network).random_cotangent : entry;
+}
 
 template <class Real>
 State<Real> cotangent(const Bundle& bundle, State<Real> output, const Stack& stack, Failures& failures) {

@@ -26,10 +26,17 @@ Widths Widths::listed(std::vector<int> list) {
 
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.widths == b.widths &&
-         a.backward.loss == b.backward.loss && a.init.scheme->distribution == b.init.scheme->distribution;
+         a.backward.loss == b.backward.loss && a.normalization == b.normalization &&
+         a.residual.branch_layers == b.residual.branch_layers &&
+         a.init.scheme->distribution == b.init.scheme->distribution;
+}
+
+bool takes_batch_whole(const NetworkSpec& network) {
+  return network.normalization.kind == NormalizationKind::batch;
 }
 
 int most_microbatches(const Bundle& bundle) {
+  if (std::ranges::any_of(bundle, takes_batch_whole)) return 1;
   int tiles = 1;
   for (const NetworkSpec& point : bundle) tiles = std::max(tiles, padded_rows(point.batch) / tile_rows);
   return tiles;

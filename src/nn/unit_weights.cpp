@@ -12,6 +12,25 @@ namespace gradflow::nn {
 
 namespace {
 
+struct Purposes {
+  Purpose weight;
+  Purpose bias;
+};
+
+Purposes purposes_of(WeightRole role) {
+  switch (role) {
+    case WeightRole::first:
+      return {Purpose::weight, Purpose::bias};
+    case WeightRole::second:
+      return {Purpose::second_weight, Purpose::second_bias};
+    case WeightRole::input:
+      return {Purpose::input_weight, Purpose::input_bias};
+    case WeightRole::transform:
+      break;
+  }
+  return {Purpose::transform_weight, Purpose::transform_bias};
+}
+
 template <class Real>
 void fill(Distribution distribution, Stream stream, std::uint32_t row, std::span<Real> out) {
   switch (distribution) {
@@ -46,9 +65,10 @@ void fill_orthogonal(Stream stream, int fan_in, int fan_out, Matrix<Real>& z) {
 }  // namespace
 
 template <class Real>
-Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out) {
+Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out,
+                          WeightRole role) {
   expect(layer >= 1 && fan_in >= 1 && fan_out >= 1, "a layer from 1 on, with units on both sides");
-  const Stream stream{seed, Purpose::weight, std::uint32_t(layer)};
+  const Stream stream{seed, purposes_of(role).weight, std::uint32_t(layer)};
   Matrix<Real> z(padded_width<Real>(fan_out), padded_width<Real>(fan_in));
   if (scheme.distribution == Distribution::identity) {
     for (int i = 0; i < std::min(fan_in, fan_out); ++i) z(i, i) = 1;
@@ -61,11 +81,11 @@ Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer
 }
 
 template <class Real>
-Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_out) {
+Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_out, WeightRole role) {
   expect(layer >= 1 && fan_out >= 1, "a layer from 1 on, with units");
   Matrix<Real> bias(1, padded_width<Real>(fan_out));
   fill(scheme.bias_fixed ? Distribution::uniform : Distribution::normal,
-       {seed, Purpose::bias, std::uint32_t(layer)}, 0, bias.row(0).first(std::size_t(fan_out)));
+       {seed, purposes_of(role).bias, std::uint32_t(layer)}, 0, bias.row(0).first(std::size_t(fan_out)));
   return bias;
 }
 
@@ -77,10 +97,10 @@ Scaled frobenius_squared(const Matrix<Real>& z) {
   return Scaled::of(total);
 }
 
-template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int);
-template Matrix<double> unit_weights(const SchemeRow&, std::uint64_t, int, int, int);
-template Matrix<float> unit_bias(const SchemeRow&, std::uint64_t, int, int);
-template Matrix<double> unit_bias(const SchemeRow&, std::uint64_t, int, int);
+template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole);
+template Matrix<double> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole);
+template Matrix<float> unit_bias(const SchemeRow&, std::uint64_t, int, int, WeightRole);
+template Matrix<double> unit_bias(const SchemeRow&, std::uint64_t, int, int, WeightRole);
 template Scaled frobenius_squared(const Matrix<float>&);
 template Scaled frobenius_squared(const Matrix<double>&);
 

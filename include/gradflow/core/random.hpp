@@ -6,7 +6,19 @@
 namespace gradflow {
 
 /// What a random number is for. The numbers are part of every result: never change one, only append.
-enum class Purpose : std::uint32_t { weight = 1, bias = 2, data = 3, target = 4, cotangent = 5 };
+enum class Purpose : std::uint32_t {
+  weight = 1,
+  bias = 2,
+  data = 3,
+  target = 4,
+  cotangent = 5,
+  second_weight = 32,
+  second_bias = 33,
+  input_weight = 34,
+  input_bias = 35,
+  transform_weight = 36,
+  transform_bias = 37,
+};
 
 /// An endless table of independent random numbers, addressed by (row, column).
 struct Stream {

@@ -106,13 +106,18 @@ struct BlockRow {
   std::string_view name;
   std::unique_ptr<Block<float>> (*make_float32)(const Bundle&, int layer);
   std::unique_ptr<Block<double>> (*make_float64)(const Bundle&, int layer);
-  BlockParts (*parts)(const NetworkSpec&);  ///< what it shows to an observer, and its weights
+  BlockParts (*parts)(const NetworkSpec&);   ///< what it shows to an observer, and its weights
+  int (*taped_signals)(const NetworkSpec&);  ///< that the forward pass of one block leaves, its input first
+  Entry random_cotangent;                    ///< where the cotangent of no loss enters
   std::string_view doc;
 };
 
 std::span<const BlockRow> blocks();
 
-/// What the blocks of a network have to be measured.
+/// The row of a network's block. @throws UserError naming the known ones
+const BlockRow& block_of(const NetworkSpec& network);
+
+/// What of the blocks of a network can be measured.
 BlockParts parts_of(const NetworkSpec& network);
 
 /// Layer `layer` (from 1) of every network of the bundle, its weights generated.

@@ -3,19 +3,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "gradflow/nn/affine.hpp"
 #include "gradflow/nn/block.hpp"
 
 namespace gradflow::nn {
-
-/// A factor as the arithmetic uses it: `mantissa * 2^exponent`, exponent 0 unless the factor leaves 2^-60 ..
-/// 2^60.
-template <class Real>
-struct Factor {
-  static Factor of(double value);
-
-  Real mantissa = 1;
-  std::int32_t exponent = 0;
-};
 
 /// A fully connected layer: z = h W' + b, y = phi(z), for every point of a bundle at once.
 ///
@@ -37,29 +28,14 @@ class Dense final : public Block<Real> {
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override;
 
  private:
-  struct Member {
-    Activation activation;
-    Factor<Real> weight_scale;  ///< std of W over std of Z
-    double weight_scale_exact = 0;
-    bool has_bias = false;
-    Matrix<Real> bias;  ///< [1][padded fan_out], true value times 2^-bias_exponent; empty without a bias
-    std::int32_t bias_exponent = 0;
-    int batch = 0;
-  };
-
-  FailureCode preactivation(std::span<Real> z, std::int32_t& exponent, const Member& point) const;
-  FailureCode finish_sample(const Member& point, int row, std::int32_t input_exponent, Signal<Real>& z,
+  FailureCode finish_sample(int point, int row, std::int32_t input_exponent, Signal<Real>& z,
                             Signal<Real>& h) const;
-  SlopeCounts preactivation_gradient(const Member& point, int row, Entry entry, const Signal<Real>& z,
-                                     Signal<Real>& dz, FailureCode& code) const;
-  FailureCode input_gradient(const Member& point, int row, std::int32_t dz_exponent, Signal<Real>& dx) const;
+  SlopeCounts preactivation_gradient(int point, int row, Entry entry, const Signal<Real>& z, Signal<Real>& dz,
+                                     FailureCode& code) const;
 
   int layer_ = 0;
-  int fan_in_ = 0;
-  int fan_out_ = 0;
-  Matrix<Real> unit_weight_;    ///< Z, [padded fan_out][padded fan_in]
-  Scaled unit_weight_squared_;  ///< |Z|_F^2
-  std::vector<Member> points_;
+  Affine<Real> affine_;
+  std::vector<Activation> activations_;  ///< one per point
 };
 
 }  // namespace gradflow::nn

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "gradflow/core/matrix.hpp"
+#include "gradflow/core/role.hpp"
 #include "gradflow/core/scaled.hpp"
 
 namespace gradflow::nn {
@@ -64,12 +65,14 @@ struct Initialisation {
 /// at (i, i).
 /// @return  [padded_width(fan_out)][padded_width(fan_in)], the padding zero
 template <class Real>
-Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out);
+Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out,
+                          WeightRole role = WeightRole::first);
 
 /// The unit bias of layer `layer`, variance 1: normal, or uniform where the scheme fixes it.
 /// @return  [1][padded_width(fan_out)], the padding zero
 template <class Real>
-Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_out);
+Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_out,
+                       WeightRole role = WeightRole::first);
 
 /// The sum of z^2, in double, in an order fixed by the shape.
 template <class Real>

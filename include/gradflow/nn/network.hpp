@@ -7,6 +7,7 @@
 #include "gradflow/core/signal.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/nn/initialiser.hpp"
+#include "gradflow/nn/normalization.hpp"
 
 namespace gradflow::nn {
 
@@ -38,11 +39,23 @@ struct BackwardSource {
   bool shared = false;          ///< one cotangent for all samples of the batch
 };
 
+/// The factors of a residual block: y = skip x + branch F(x).
+struct ResidualScales {
+  double branch = 1;
+  double skip = 1;
+  int branch_layers = 1;  ///< weight matrices of a branch of preact_ and postact_residual blocks
+
+  bool operator==(const ResidualScales&) const = default;
+};
+
 /// One network with its data, ready to be measured: everything that decides the numbers, and nothing else.
 struct NetworkSpec {
   std::string block = "dense";  ///< a name of blocks()
   Widths widths;
   Activation activation;
+  Normalization normalization;
+  ResidualScales residual;
+  double transform_bias = 0;  ///< of highway gates
   Initialisation init;
   std::string data = "gaussian";  ///< a name of data_sources()
   int batch = 1;
@@ -60,11 +73,14 @@ using Bundle = std::vector<NetworkSpec>;
 /// same place.
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b);
 
+/// Whether the samples of a point have to be in one microbatch: batch normalisation takes them together.
+bool takes_batch_whole(const NetworkSpec& network);
+
 /// Microbatch `index` of `count` of every point of the bundle, stacked. Cuts fall on multiples of tile_rows.
 /// @pre 0 <= index < count <= most_microbatches(bundle)
 Stack microbatch_rows(const Bundle& bundle, int index, int count);
 
-/// The finest cut of a bundle: tiles in its largest batch.
+/// The finest cut of a bundle: tiles in its largest batch; 1 if a point takes its batch whole.
 int most_microbatches(const Bundle& bundle);
 
 }  // namespace gradflow::nn

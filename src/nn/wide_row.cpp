@@ -1,0 +1,83 @@
+#include "wide_row.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "gradflow/core/rescale.hpp"
+
+namespace gradflow::nn {
+namespace {
+
+double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (const double v : values) most = std::max(most, std::abs(v));
+  return most;
+}
+
+/// All elements brought to a larger exponent.
+void shift_to(WideRow& a, std::int64_t exponent) {
+  if (a.exponent == exponent) return;
+  const double factor = std::ldexp(1.0, int(std::max<std::int64_t>(a.exponent - exponent, -5000)));
+  for (double& v : a.values) v *= factor;
+  a.exponent = exponent;
+}
+
+}  // namespace
+
+template <class Real>
+WideRow wide(const Signal<Real>& signal, int row) {
+  const std::span<const Real> values = signal.values.row(row).first(std::size_t(signal.width));
+  return {{values.begin(), values.end()}, signal.exponents[std::size_t(row)]};
+}
+
+WideRow sum(WideRow a, WideRow b) {
+  if (largest(b.values) == 0) return a;
+  if (largest(a.values) == 0) return b;
+  const std::int64_t common = std::max(a.exponent, b.exponent);
+  shift_to(a, common);
+  shift_to(b, common);
+  for (std::size_t j = 0; j < a.size(); ++j) a[j] += b[j];
+  return a;
+}
+
+WideRow product(WideRow a, const WideRow& b) {
+  for (std::size_t j = 0; j < a.size(); ++j) a[j] *= b[j];
+  a.exponent += b.exponent;
+  return a;
+}
+
+WideRow scaled(WideRow a, double factor) {
+  int exponent = 0;
+  const double mantissa = std::frexp(factor, &exponent);
+  for (double& v : a.values) v *= mantissa;
+  a.exponent += exponent;
+  return a;
+}
+
+template <class Real>
+FailureCode store(const WideRow& sample, Signal<Real>& signal, int row) {
+  const std::span<Real> out = signal.values.row(row);
+  std::int32_t& stored_exponent = signal.exponents[std::size_t(row)];
+  std::ranges::fill(out, Real(0));
+  stored_exponent = 0;
+  const double most = largest(sample.values);
+  if (std::ranges::any_of(sample.values, [](double v) { return !std::isfinite(v); })) {
+    return FailureCode::non_finite;
+  }
+  if (most == 0) return FailureCode::none;
+  const int shift = std::abs(std::ilogb(most)) <= rescale_bits ? 0 : std::ilogb(most);
+  const std::int64_t exponent = sample.exponent + shift;
+  if (std::abs(exponent) > largest_exponent) return FailureCode::exponent_overflow;
+  const double factor = std::ldexp(1.0, -shift / 2);
+  const double rest = std::ldexp(1.0, -shift - -shift / 2);
+  for (std::size_t j = 0; j < sample.size(); ++j) out[j] = Real(sample[j] * factor * rest);
+  stored_exponent = std::int32_t(exponent);
+  return FailureCode::none;
+}
+
+template WideRow wide(const Signal<float>&, int);
+template WideRow wide(const Signal<double>&, int);
+template FailureCode store(const WideRow&, Signal<float>&, int);
+template FailureCode store(const WideRow&, Signal<double>&, int);
+
+}  // namespace gradflow::nn
