@@ -15,8 +15,8 @@ template <class Real>
 class Blind final : public Observer<Real> {
  public:
   void see(Role, const Signal<Real>&, const RowRange&) override {}
-  void count_saturated(int, std::int64_t) override {}
-  void count_lost(int, std::span<const std::int64_t>) override {}
+  void count_saturated(Role, int, std::int64_t) override {}
+  void count_lost(Role, int, std::span<const std::int64_t>) override {}
 };
 
 /// One layer with what passes through it.

@@ -63,6 +63,7 @@ class Recorder final : public Observer<Real> {
   Recorder(LayerRecording& layer, std::size_t points) : layer_(layer), points_(points) {}
 
   void see(Role role, const Signal<Real>& signal, const RowRange& tile) override {
+    if (role != Role::preact && role != Role::act && role != Role::dgrad) return;
     std::vector<Samples>& to = role == Role::preact ? layer_.preact
                                : role == Role::act  ? layer_.act
                                                     : layer_.dgrad;
