@@ -78,8 +78,10 @@ std::vector<double> layer_costs(const nn::Bundle& bundle) {
   const nn::Widths& widths = bundle.front().widths;
   double samples = 0;
   for (const nn::NetworkSpec& point : bundle) samples += padded_rows(point.batch);
+  auto shallowest = bundle.rbegin();  // of the points that have the layer
   std::vector<double> costs;
   for (int layer = 1; layer <= widths.depth(); ++layer) {
+    for (; shallowest->depth() < layer; ++shallowest) samples -= padded_rows(shallowest->batch);
     const double in = widths.fan_in(layer);
     const double out = widths.fan_out(layer);
     costs.push_back(samples * out * (6 * in + operations_per_element) +

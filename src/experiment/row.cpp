@@ -36,6 +36,16 @@ stats::Columns run_fact_columns() {
 
 }  // namespace
 
+pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selection,
+                                              const nn::Bundle& bundle) {
+  pipeline::Observation::Layers layers;
+  for (const nn::NetworkSpec& point : bundle) {
+    std::vector<int>& of_depth = layers[point.depth()];
+    if (of_depth.empty()) of_depth = selection.select(point.depth());
+  }
+  return layers;
+}
+
 Row::Row(const sweep::Sweep& sweep)
     : selection_(stats::of_preset(setting(sweep, "statistics.preset"))),
       layers_(stats::LayerSelection::parse(setting(sweep, "statistics.layers"))) {
@@ -68,9 +78,9 @@ double Row::bytes_per_layer() const {
   return values * sizeof(double);
 }
 
-pipeline::Observation Row::observation(int depth) const {
+pipeline::Observation Row::observation(const nn::Bundle& bundle) const {
   pipeline::Observation observation;
-  observation.layers = layers(depth);
+  observation.layers = layers_by_depth(layers_, bundle);
   observation.selection = selection_;
   observation.columns = columns_;
   return observation;

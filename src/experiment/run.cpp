@@ -157,11 +157,8 @@ class GroupRun {
     job.bundle = std::move(next->networks);
     job.points = std::move(next->points);
     job.microbatches = microbatches_of(plan_, job.bundle);
-    job.observation = row_.observation(job.bundle.front().depth());
-    const auto largest = std::ranges::max_element(job.bundle, {}, &nn::NetworkSpec::batch);
-    job.checkpointing =
-        memory_of(*largest, int(job.bundle.size()), precision, plan_, group_.size(), group_.rank())
-            .checkpointing;
+    job.observation = row_.observation(job.bundle);
+    job.checkpointing = memory_of(job.bundle, precision, plan_, group_.size(), group_.rank()).checkpointing;
     return job;
   }
 
