@@ -200,18 +200,25 @@ struct Demand {
   double waiting = 0;      ///< signals whose Gram matrices are not yet taken, where tapes do not make room
 };
 
-/// Tables of the points at work and of those that wait to be written.
+/// Whether tables of so many rows go to the file in parts.
+bool in_parts(const Work& work, double rows) { return rows > part_rows(work.plan); }
+
+/// Tables of the points at work, or one part of each, and of those that wait to be written.
 double table_bytes(const Work& work, double rows) {
   const double table = rows * work.plan.row_bytes;
+  const double held_rows = std::min(rows, double(part_rows(work.plan)));
   const double points = double(work.plan.points_per_group);
-  const double at_work = std::min(points, work.bundles * work.points) * table;
+  const double at_work = std::min(points, work.bundles * work.points) * held_rows * work.plan.row_bytes;
   const double written_later = std::min({points * table, open_block_points * table, open_block_bytes});
-  const double copy = std::min(table, 6 * sizeof(double) * rows);  // a column on its way, or small pieces
-  return (points > work.bundles * work.points ? at_work + written_later : at_work) + copy;
+  const double copy = 6 * sizeof(double) * held_rows;  // a column on its way, or small pieces
+  const bool is_block_open = points > work.bundles * work.points || in_parts(work, rows);
+  return (is_block_open ? at_work + written_later : at_work) + copy;
 }
 
-double theory_bytes(const Work& work) {
-  return work.network.depth() * (prediction_bytes + prediction_work_bytes);
+/// One prediction, and what it is made with. Points whose rows are written in parts keep theirs meanwhile.
+double theory_bytes(const Work& work, double rows) {
+  const double predictions = in_parts(work, rows) ? work.bundles * work.points : 1;
+  return work.network.depth() * (predictions * prediction_bytes + prediction_work_bytes);
 }
 
 /// Bytes beyond the budget: what a decision is worth if none fits.
@@ -299,8 +306,9 @@ MemoryUse decide(const Work& work, const Demand& demand) {
   }
   use.network = work.bundles * pipeline::bytes_of(use.checkpointing, demand.stage);
   if (!use.checkpointing.keeps_tapes()) use.gradients += demand.waiting;
+  use.theory = theory_bytes(work, demand.rows);
   // The network is gone when the last bundle's prediction is made.
-  use.theory = std::max(0.0, theory_bytes(work) - use.network / work.bundles);
+  if (!in_parts(work, demand.rows)) use.theory = std::max(0.0, use.theory - use.network / work.bundles);
   return use;
 }
 

@@ -15,6 +15,9 @@ namespace {
 constexpr double operations_per_element = 1500;
 constexpr double operations_per_generated_weight = 200;
 
+/// Of a table that is not held longer: a fraction of what the file keeps in an open block.
+constexpr double part_bytes = 8 << 20;
+
 int auto_microbatches(const sweep::Sweep& sweep, const pipeline::Layout& layout) {
   const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
   const bool stream_fills_the_pipeline = points_per_group >= 4 * std::uint64_t(layout.stages);
@@ -69,6 +72,8 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
   }
   return plan;
 }
+
+int part_rows(const Plan& plan) { return int(std::max(1.0, part_bytes / std::max(plan.row_bytes, 1.0))); }
 
 int microbatches_of(const Plan& plan, const nn::Bundle& bundle) {
   return std::min(plan.microbatches, nn::most_microbatches(bundle));

@@ -86,12 +86,17 @@ pipeline::Observation Row::observation(const nn::Bundle& bundle) const {
   return observation;
 }
 
+void Row::complete(stats::PointTable& rows, const nn::NetworkSpec& network,
+                   const Prediction& prediction) const {
+  const std::vector<int> stored = layers(network.depth());
+  fill_initialisation(rows, network, stored);
+  fill(rows, first_of_theory_, stored, prediction);
+}
+
 stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResult result,
                              const Prediction& prediction, double wall_seconds) const {
-  const std::vector<int> stored = layers(network.depth());
   stats::PointTable table = std::move(result.rows);
-  fill_initialisation(table, network, stored);
-  fill(table, first_of_theory_, stored, prediction);
+  complete(table, network, prediction);
   table.values(first_of_run_facts_)[0] = wall_seconds;
   return table;
 }

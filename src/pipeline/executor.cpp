@@ -162,7 +162,7 @@ class Executor {
                                            : WeightPasses::deferred;  // alone, the cache is worth more
     return Stage<Real>(
         next.job.bundle, next.blocks, next.job.microbatches, next.job.observation, [this] { breathe(); },
-        next.job.checkpointing, weight_passes);
+        next.job.checkpointing, weight_passes, next.job.parts);
   }
 
   ActiveJob<Real>& job_of(std::int64_t microbatch) {

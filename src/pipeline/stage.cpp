@@ -8,6 +8,7 @@
 #include "gradflow/nn/loss.hpp"
 #include "layer_measurement.hpp"
 #include "parting.hpp"
+#include "row_parts.hpp"
 
 namespace gradflow::pipeline {
 namespace {
@@ -39,17 +40,17 @@ State<Real> copy_of(const State<Real>& state) {
   return copy;
 }
 
-/// An empty table for each point: its observed layers among the stage's blocks.
-std::vector<stats::PointTable> empty_tables(const Observation& observation, BlockRange blocks,
-                                            const nn::Bundle& bundle) {
-  std::vector<stats::PointTable> tables;
+/// Room for the rows of each point: its observed layers among the stage's blocks.
+std::vector<RowParts> empty_rows(const Observation& observation, BlockRange blocks, const nn::Bundle& bundle,
+                                 const Parts& parts) {
+  std::vector<RowParts> rows;
   for (const nn::NetworkSpec& point : bundle) {
     const std::vector<int>& layers = observation.layers_of(point);
     const auto first = std::ranges::lower_bound(layers, blocks.first + 1);
     const auto end = std::lower_bound(first, layers.end(), blocks.end + 1);
-    tables.emplace_back(observation.columns, int(first - layers.begin()), int(end - first));
+    rows.emplace_back(observation.columns, int(first - layers.begin()), int(end - first), parts.rows);
   }
-  return tables;
+  return rows;
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ std::vector<bool> observed_blocks(const Observation::Layers& layers, BlockRange 
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
                    const Observation& observation, Breather breathe, Checkpointing checkpointing,
-                   WeightPasses weight_passes)
+                   WeightPasses weight_passes, Parts parts)
     : bundle_(bundle),
       first_layer_(blocks.first + 1),
       microbatches_(microbatches),
@@ -90,7 +91,8 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       weight_passes_(checkpointing_.keeps_tapes() ? weight_passes : WeightPasses::at_once),
       failures_(bundle.size()),
       layers_(std::size_t(blocks.size())),
-      tables_(empty_tables(observation, blocks, bundle)),
+      parts_(std::move(parts)),
+      rows_(empty_rows(observation, blocks, bundle, parts_)),
       tapes_(std::size_t(microbatches)),
       signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
@@ -331,25 +333,51 @@ State<Real> Stage<Real>::back_from_signals(Piece piece, int microbatch, State<Re
   return dy;
 }
 
+/// The row of block i in a point's table; none if only other points store it.
+template <class Real>
+std::optional<int> Stage<Real>::row_of(std::size_t point, int i) const {
+  const std::vector<int>& layers = observation_.layers_of(bundle_[point]);
+  const auto row = std::ranges::lower_bound(layers, first_layer_ + i);
+  if (row == layers.end() || *row != first_layer_ + i) return {};
+  return int(row - layers.begin());
+}
+
+template <class Real>
+void Stage<Real>::make_room_for_waiting() {
+  for (const int i : waiting_) {
+    for (std::size_t point = 0; point < std::size_t(points_at(i)); ++point) {
+      if (const std::optional<int> row = row_of(point, i)) rows_[point].reach(*row);
+    }
+  }
+}
+
+template <class Real>
+void Stage<Real>::hand_over_filled_rows() {
+  for (std::size_t point = 0; point < rows_.size(); ++point) {
+    for (stats::PointTable& part : rows_[point].take_filled()) parts_.take(point, std::move(part));
+  }
+}
+
 /// Takes the norms of whole weight gradients, several layers in parallel; the layers' rows are then final.
 template <class Real>
 void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
   if (waiting_.size() <= most_waiting) return;
+  make_room_for_waiting();
   parallel_for(int(waiting_.size()), [&](int which) {
     const int i = waiting_[std::size_t(which)];
     LayerMeasurement<Real>& measured = *layers_[std::size_t(i)].measurement;
     const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms();
     for (std::size_t point = 0; point < norms.size(); ++point) {
-      const std::vector<int>& layers = observation_.layers_of(bundle_[point]);
-      const auto row = std::ranges::lower_bound(layers, first_layer_ + i);
-      if (row == layers.end() || *row != first_layer_ + i) continue;  // only others store this layer
+      const std::optional<int> row = row_of(point, i);
+      if (!row) continue;
       stats::LayerRecord& record = measured.records[point];
       record.gradients = gradient_norms(norms[point], bundle_[point].batch);
-      stats::fill(tables_[point], int(row - layers.begin()), record, observation_.selection);
+      stats::fill(rows_[point].holding(*row), *row, record, observation_.selection);
     }
     layers_[std::size_t(i)].measurement.reset();
   });
   waiting_.clear();
+  hand_over_filled_rows();
 }
 
 template <class Real>
@@ -365,7 +393,7 @@ std::vector<PointResult> Stage<Real>::results() && {
   layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
   std::vector<PointResult> results;
   for (std::size_t point = 0; point < bundle_.size(); ++point) {
-    results.push_back({failures_[point], std::move(tables_[point])});
+    results.push_back({failures_[point], rows_[point].take_last()});
   }
   return results;
 }

@@ -94,6 +94,19 @@ init.sigma_w = [0.9, 1.4]
 data.batch = [1, 40]
 """
 
+# A table of 30000 layers goes to the file in parts; half of them are below the size of a part.
+VERY_DEEP = """
+[network]
+depth = 30000
+width = 8
+[init]
+sigma_b = 0.1
+[data]
+batch = 1
+[sweep]
+init.sigma_w = [0.9, 1.4]
+"""
+
 LAYOUTS = {
     "ranks": [(n, "--stages", "1") for n in (2, 3, 4)],
     "stages": [(n, "--stages", str(n)) for n in (2, 3, 4)],
@@ -176,6 +189,10 @@ class OneHash(program.InFolder):
     def test_rows_so_long_that_each_stage_writes_its_own(self):
         sweep = self.write("sweep.toml", DEEP)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (3, "--stages", "2")])
+
+    def test_rows_that_are_written_in_parts(self):
+        sweep = self.write("sweep.toml", VERY_DEEP)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (None, "--bundle", "1")])
 
     def test_selected_layers(self):
         for layers in ("every:10", "log:8"):

@@ -284,6 +284,36 @@ TEST(Stage, HasNoRowsOfAPointThatEndedBeforeIt) {
   EXPECT_TRUE(Stage<float>(bundle, {7, 12}, 1, observation, [] {}).rows_sent(0).empty());
 }
 
+TEST(Stage, HandsOverTheRowsOfADeepPointFromTheLastToTheFirst) {
+  const nn::Bundle bundle = points_of_several_depths("random");
+  const std::vector<PointResult> whole = measure<float>(bundle);
+  for (const Checkpointing& way : {Checkpointing{}, Checkpointing{{5}, false}, Checkpointing{{2, 1}, true}}) {
+    std::vector<std::vector<stats::PointTable>> parts(bundle.size());
+    const Parts in_fours{4, [&](std::size_t point, stats::PointTable rows) {
+                           parts[point].insert(parts[point].begin(), std::move(rows));
+                         }};
+
+    Stage<float> stage(
+        bundle, {0, 12}, 2, everything_of(bundle), [] {}, way, WeightPasses::at_once, in_fours);
+    for (int m = 0; m < 2; ++m) stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
+    for (int m = 0; m < 2; ++m) stage.backward(m, {});
+    std::vector<PointResult> results = std::move(stage).results();
+
+    for (std::size_t i = 0; i < bundle.size(); ++i) {
+      EXPECT_EQ(int(parts[i].size()), (bundle[i].depth() - 1) / 4);
+      int next_row = results[i].rows.rows();
+      EXPECT_LE(next_row, 4);
+      for (const stats::PointTable& part : parts[i]) {
+        EXPECT_EQ(part.rows(), 4);
+        EXPECT_EQ(part.first_row(), next_row);
+        next_row += part.rows();
+      }
+      parts[i].insert(parts[i].begin(), std::move(results[i].rows));
+      expect_same_statistics({results[i].failure, joined(parts[i])}, whole[i]);
+    }
+  }
+}
+
 TEST(Stage, RefusesABundleWhoseDeepestPointIsNotTheFirst) {
   nn::Bundle bundle = points_of_several_depths("random");
   std::swap(bundle.front(), bundle.back());

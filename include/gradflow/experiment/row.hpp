@@ -30,6 +30,9 @@ class Row {
   /// other columns, so that a point of any depth is held once.
   pipeline::Observation observation(const nn::Bundle& bundle) const;
 
+  /// Adds to what a stage has measured of some layers what is known without measuring.
+  void complete(stats::PointTable& rows, const nn::NetworkSpec& network, const Prediction& prediction) const;
+
   /// This stage's part of the row of one point: what it measured, completed.
   /// @param wall_seconds  from the end of the bundle before to the end of the point's own, over the points of
   ///                      the bundle, on this stage

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
@@ -16,7 +18,15 @@ namespace gradflow::pipeline {
 /// What a stage has measured of one point when the last microbatch has come back.
 struct PointResult {
   Failure failure;         ///< of the whole network, as far as this stage has heard
-  stats::PointTable rows;  ///< the observed layers of this stage, columns of the observation
+  stats::PointTable rows;  ///< the observed layers of this stage but for parts, columns of the observation
+};
+
+/// How the table of a deep point leaves its stage before the point is finished, so that it is never held as a
+/// whole: from its last rows to its first, which are in the PointResult.
+struct Parts {
+  int rows = std::numeric_limits<int>::max();  ///< of each
+  /// @param point  index in the bundle
+  std::function<void(std::size_t point, stats::PointTable rows)> take;
 };
 
 /// What is measured: which layers of a point, and what of each.
@@ -51,6 +61,7 @@ enum class WeightPasses : std::uint8_t {
 
 template <class Real>
 struct LayerMeasurement;
+class RowParts;
 
 /// This rank's blocks of one bundle: weights, what the microbatches in flight have left, and the rows that
 /// are filled.
@@ -68,7 +79,7 @@ class Stage {
   /// tapes are not kept: what puts them off would keep as much.
   Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches, const Observation& observation,
         Breather breathe, Checkpointing checkpointing = {},
-        WeightPasses weight_passes = WeightPasses::at_once);
+        WeightPasses weight_passes = WeightPasses::at_once, Parts parts = {});
   Stage(Stage&&) noexcept;
   ~Stage();
 
@@ -153,6 +164,9 @@ class Stage {
                                 Signals signals);
   void weight_gradient_is_added(int i, int microbatch);
   void finish_weight_gradients(std::size_t most_waiting);
+  std::optional<int> row_of(std::size_t point, int i) const;
+  void make_room_for_waiting();
+  void hand_over_filled_rows();
 
   nn::Bundle bundle_;
   nn::Bundle first_points_;  ///< of the bundle: the last answer of bundle_at()
@@ -166,7 +180,8 @@ class Stage {
   WeightPasses weight_passes_;
   nn::Failures failures_;
   std::vector<Layer> layers_;
-  std::vector<stats::PointTable> tables_;       ///< one per point
+  Parts parts_;
+  std::vector<RowParts> rows_;                  ///< one per point
   std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
   std::vector<Signals> signals_;                ///< [microbatch], otherwise
   std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
