@@ -101,11 +101,7 @@ pipeline::StageCost work_cost(const mpi::Communicator& world) {
   });
   world.barrier();
   const double backward = seconds_of([&] {
-    nn::Failures failures(1);
-    for (int m = 0; m < microbatches; ++m) {
-      State<float> dy = nn::cotangent(bundle, std::move(outputs[std::size_t(m)]), stage->rows(m), failures);
-      stage->backward(m, std::move(dy), nn::entry_of(bundle.front()));
-    }
+    for (int m = 0; m < microbatches; ++m) stage->backward(m, std::move(outputs[std::size_t(m)]));
   });
   const double weight = seconds_of([&] {
     for (int m = 0; m < microbatches; ++m) stage->add_weight_gradients(m);

@@ -54,7 +54,8 @@ double Workload::executed_operations() const {
 pipeline::Observation observation_of(const std::string& preset, int depth) {
   std::vector<int> layers(static_cast<std::size_t>(depth));
   std::iota(layers.begin(), layers.end(), 1);
-  return {std::move(layers), preset == "none" ? stats::Selection{} : stats::of_preset(preset, dense_parts())};
+  return {{{depth, std::move(layers)}},
+          preset == "none" ? stats::Selection{} : stats::of_preset(preset, dense_parts())};
 }
 
 double run(const mpi::Communicator& group, const std::vector<nn::Bundle>& bundles, int microbatches) {

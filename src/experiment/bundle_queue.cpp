@@ -1,6 +1,7 @@
 #include "bundle_queue.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "gradflow/experiment/memory.hpp"
@@ -15,26 +16,47 @@ bool equal_in_size(const nn::NetworkSpec& a, const nn::NetworkSpec& b) {
          a.widths == b.widths;
 }
 
+/// What bundled_points() said of a network.
+struct Room {
+  nn::NetworkSpec network;
+  int points;
+};
+
 /// Asked of every point, so deep networks must not be gone through layer by layer each time.
-int room_for(const nn::NetworkSpec& network, const std::deque<PointBundle>& bundles, const Plan& plan,
+int room_for(const nn::NetworkSpec& network, std::vector<Room>& known, const Plan& plan,
              Precision precision) {
-  const auto alike = std::ranges::find_if(
-      bundles, [&](const PointBundle& bundle) { return equal_in_size(bundle.networks.front(), network); });
-  return alike != bundles.end() ? alike->most : bundled_points(plan, network, precision);
+  const auto alike =
+      std::ranges::find_if(known, [&](const Room& room) { return equal_in_size(room.network, network); });
+  if (alike != known.end()) return alike->points;
+  known.push_back({network, bundled_points(plan, network, precision)});
+  return known.back().points;
+}
+
+/// @param most  points that may share a bundle with this one, itself included
+void stack(std::deque<PointBundle>& bundles, QueuedPoint point, int most) {
+  const auto has_room = [&](const PointBundle& bundle) {
+    return int(bundle.points.size()) < std::min(most, bundle.most) &&
+           may_share_bundle(bundle.networks.front(), point.network);
+  };
+  auto bundle = std::ranges::find_if(bundles, has_room);
+  if (bundle == bundles.end()) bundle = bundles.insert(bundles.end(), PointBundle{{}, {}, most});
+  bundle->most = std::min(bundle->most, most);
+  bundle->networks.push_back(std::move(point.network));
+  bundle->points.push_back(point.index);
 }
 
 }  // namespace
 
-void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network,
-           Precision precision) {
-  const int most = room_for(network, bundles, plan, precision);
-  const auto has_room = [&](const PointBundle& bundle) {
-    return int(bundle.points.size()) < most && may_share_bundle(bundle.networks.front(), network);
-  };
-  auto bundle = std::ranges::find_if(bundles, has_room);
-  if (bundle == bundles.end()) bundle = bundles.insert(bundles.end(), PointBundle{{}, {}, most});
-  bundle->networks.push_back(std::move(network));
-  bundle->points.push_back(point);
+std::deque<PointBundle> stacked(std::vector<QueuedPoint> points, const Plan& plan, Precision precision) {
+  std::ranges::stable_sort(points, std::ranges::greater{},
+                           [](const QueuedPoint& point) { return point.network.depth(); });
+  std::deque<PointBundle> bundles;
+  std::vector<Room> rooms;
+  for (QueuedPoint& point : points) {
+    const int most = room_for(point.network, rooms, plan, precision);
+    stack(bundles, std::move(point), most);
+  }
+  return bundles;
 }
 
 std::optional<sweep::SweepPoint> BundleQueue::next_point() {
@@ -49,11 +71,13 @@ std::optional<sweep::SweepPoint> BundleQueue::next_point() {
 }
 
 void BundleQueue::fill_window() {
-  for (int i = 0; i < window_points; ++i) {
+  std::vector<QueuedPoint> points;
+  while (points.size() < window_points) {
     const std::optional<sweep::SweepPoint> point = next_point();
-    if (!point) return;
-    stack(window_, plan_, point->index(), network_of(*point), precision_);
+    if (!point) break;
+    points.push_back({point->index(), network_of(*point)});
   }
+  window_ = stacked(std::move(points), plan_, precision_);
 }
 
 std::optional<PointBundle> BundleQueue::next() {

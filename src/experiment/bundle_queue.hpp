@@ -12,6 +12,12 @@
 
 namespace gradflow::experiment {
 
+/// A point that waits to be measured.
+struct QueuedPoint {
+  std::uint64_t index = 0;
+  nn::NetworkSpec network;
+};
+
 /// Points that will be measured together.
 struct PointBundle {
   nn::Bundle networks;
@@ -19,9 +25,10 @@ struct PointBundle {
   int most = 1;  ///< points it has room for
 };
 
-/// Adds a point to the first bundle that shares its weights and has room, else begins a bundle.
-void stack(std::deque<PointBundle>& bundles, const Plan& plan, std::uint64_t point, nn::NetworkSpec network,
-           Precision precision);
+/// Stacks points, the deepest first: each into the first bundle that shares its weights and has room, else
+/// into a new one. Depths are mixed only where those that are equal do not fill a bundle, and every layer's
+/// weights are generated as rarely as bundles of this size allow.
+std::deque<PointBundle> stacked(std::vector<QueuedPoint> points, const Plan& plan, Precision precision);
 
 /// Points of a share that are looked at together, so that bundles find their points.
 inline constexpr int window_points = 1024;

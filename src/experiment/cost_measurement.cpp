@@ -43,7 +43,7 @@ double seconds_of(Work work) {
   return processor_seconds() - start;
 }
 
-/// Layers 2, 3, ... of a deep network, as a stage in the middle of it runs them.
+/// Layers 2, 3, ... of a deeper network, as a stage in the middle of it runs them.
 struct Probe {
   int width = 64;
   int points = 1;  ///< stacked
@@ -56,7 +56,7 @@ struct Probe {
 
 nn::NetworkSpec network_of(const Probe& probe, int layers) {
   nn::NetworkSpec network;
-  network.widths = nn::Widths::uniform(layers + 1, probe.width);
+  network.widths = nn::Widths::uniform(layers + 2, probe.width);
   network.activation = nn::Activation::named(probe.activation);
   network.batch = probe.batch;
   return network;
@@ -75,17 +75,15 @@ PassSeconds time_once(const Probe& probe, const stats::Selection& selection) {
   const nn::Bundle bundle(std::size_t(probe.points), network_of(probe, layers));
   std::vector<int> observed(probe.observed ? std::size_t(layers) : 0);
   std::iota(observed.begin(), observed.end(), 2);
-  const pipeline::Observation observation(std::move(observed), selection);
+  const pipeline::Observation observation({{layers + 2, std::move(observed)}}, selection);
 
   pipeline::Stage<Real> stage(bundle, {1, layers + 1}, 1, observation, [] {});
   const Stack stack = stage.rows(0);
   State<Real> state = nn::input<Real>(bundle, stack);
   PassSeconds seconds;
   seconds.forward = seconds_of([&] { state = stage.forward(0, std::move(state)); });
-  nn::Failures failures(bundle.size());
-  state = nn::cotangent(bundle, std::move(state), stack, failures);
   seconds.backward = seconds_of([&] {
-    stage.backward(0, std::move(state), nn::entry_of(bundle.front()));
+    stage.backward(0, std::move(state));
     std::move(stage).results();
   });
   return {seconds.forward / layers, seconds.backward / layers};

@@ -37,11 +37,11 @@ bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
   return std::ranges::equal(a, b, alike);
 }
 
-/// Mean of what an activation adds over the points of a bundle, by rows.
-PassSeconds activation_of(const CostModel& model, const nn::Bundle& bundle, int rows) {
+/// Mean of what an activation adds over the first points of a bundle, by rows.
+PassSeconds activation_of(const CostModel& model, std::span<const nn::NetworkSpec> points, int rows) {
   PassSeconds mean;
   double all = 0;
-  for (const nn::NetworkSpec& network : bundle) {
+  for (const nn::NetworkSpec& network : points) {
     const double share = padded_rows(network.batch);
     const PassSeconds added = model.activation_per_element(network.activation.name(), rows);
     mean.forward += share * added.forward;
@@ -109,20 +109,20 @@ Forecaster::Share Forecaster::sampled_share(const Plan& plan) {
   share.points =
       double(blocks.blocks() - 1) * double(in_block) + double(blocks.block(blocks.blocks() - 1).size());
   for (const std::uint64_t window : sample(std::uint64_t(windows), sampled_windows)) {
-    std::array<Share::Group, 2> groups{Share::Group{Precision::float32, {}},
-                                       Share::Group{Precision::float64, {}}};
+    std::array<std::vector<QueuedPoint>, 2> queued;  // by precision
     const std::int64_t first = std::int64_t(window) * blocks_of_window;
     for (std::int64_t i = first; i < std::min(first + blocks_of_window, blocks.blocks()); ++i) {
       const pipeline::PointBlock block = blocks.block(i);
       for (std::int64_t k = block.first; k < block.end; ++k) {
         const Point& at = point(std::uint64_t(k));
-        stack(groups[at.precision == Precision::float64 ? 1 : 0].bundles, plan, std::uint64_t(k), at.network,
-              at.precision);
+        queued[std::size_t(at.precision)].push_back({std::uint64_t(k), at.network});
       }
       share.sampled += double(block.size());
     }
-    for (Share::Group& group : groups) {
-      if (!group.bundles.empty()) share.windows.push_back(std::move(group));
+    for (const Precision precision : {Precision::float32, Precision::float64}) {
+      std::vector<QueuedPoint>& points = queued[std::size_t(precision)];
+      if (points.empty()) continue;
+      share.windows.push_back({precision, stacked(std::move(points), plan, precision)});
     }
   }
   return share;
@@ -131,20 +131,21 @@ Forecaster::Share Forecaster::sampled_share(const Plan& plan) {
 Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precision, const Plan& plan) const {
   const nn::NetworkSpec& network = bundle.front();
   const int stages = plan.layout.stages;
-  const int rows = rows_of(nn::microbatch_rows(bundle, 0, microbatches_of(plan, bundle)));
+  const int microbatches = microbatches_of(plan, bundle);
   const CostModel model(costs_, precision, preset_, plan.threads);
-  const PassSeconds activation = activation_of(model, bundle, rows);
-  const std::vector<int> observed = row_.layers(network.depth());
+  const std::vector<bool> observed =
+      pipeline::observed_blocks(row_.observation(bundle).layers, {0, network.depth()});
   const pipeline::Partition partition = cut(bundle, stages);
-  const pipeline::Checkpointing checkpointing =
-      memory_of(network, int(bundle.size()), precision, plan, stages, 0).checkpointing;
+  const pipeline::Checkpointing checkpointing = memory_of(bundle, precision, plan, stages, 0).checkpointing;
   const double forward_again = double(checkpointing.spans.size());
   const double generations = checkpointing.keep_weights ? 1 : 2 + forward_again;
 
   const double matrices = double(nn::parts_of(network).matrices.size());
 
   Price price;
-  auto next_observed = observed.begin();
+  int points = 0;
+  int rows = 0;
+  PassSeconds activation;
   LayerWork known;
   PassSeconds seconds;
   double weights = 0;
@@ -153,13 +154,16 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
     double stage_weights = 0;
     const pipeline::BlockRange blocks = partition.blocks_of(stage);
     for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
-      const bool is_observed = next_observed != observed.end() && *next_observed == layer;
-      if (is_observed) ++next_observed;
+      if (nn::points_with_layer(bundle, layer) != points) {
+        points = nn::points_with_layer(bundle, layer);
+        rows = rows_of(nn::microbatch_rows(bundle, 0, microbatches, layer));
+        activation = activation_of(model, std::span(bundle).first(std::size_t(points)), rows);
+      }
       const LayerWork work{network.widths.fan_in(layer),
                            network.widths.fan_out(layer),
                            rows,
                            network.batch,
-                           is_observed,
+                           observed[std::size_t(layer - 1)],
                            layer == 1};
       if (!(work == known)) {  // most layers are like the one before
         known = work;
@@ -175,8 +179,9 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
     cost.backward_seconds += forward_again * cost.forward_seconds;
     double bytes = 0;
     if (stage + 1 < stages) {
+      const int sent = rows_of(nn::microbatch_rows(bundle, 0, microbatches, blocks.end + 1));
       for (const int width : nn::state_widths(network, blocks.end))
-        bytes += rows * row_bytes(precision, width);
+        bytes += sent * row_bytes(precision, width);
     }
     cost.message_seconds = link_.latency_seconds + bytes / link_.bytes_per_second;
     price.stages.push_back(cost);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 
 #include <fmt/format.h>
 
+#include "gradflow/experiment/row.hpp"
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
 #include "gradflow/stats/layer_record.hpp"
@@ -59,17 +61,36 @@ double widest_signal(const nn::Widths& widths) {
   return widest;
 }
 
-/// Equal points of one bundle on one stage, and what of them is in flight.
+/// The points of a bundle that have a layer.
+struct Present {
+  int points = 0;
+  double rows = 0;  ///< of one microbatch
+};
+
+/// One bundle on one stage, and what of it is in flight.
 struct Work {
-  Work(const nn::NetworkSpec& spec, int stacked, Precision of, const Plan& under, int stages, int stage)
-      : network(spec), points(stacked), precision(of), plan(under), blocks{0, spec.depth()} {
-    if (stages > 1) blocks = cut({spec}, std::min(stages, spec.depth())).blocks_of(stage);
-    microbatches = microbatches_of(plan, {spec});
-    matrices = int(nn::parts_of(spec).matrices.size());
-    taped_signals = nn::block_of(spec).taped_signals(spec);
-    const int tiles = padded_rows(spec.batch) / tile_rows;
-    rows = double(points) * ((tiles + microbatches - 1) / microbatches) * tile_rows;
+  Work(const nn::Bundle& of_bundle, Precision of, const Plan& under, int stages, int stage)
+      : bundle(of_bundle),
+        network(bundle.front()),
+        points(int(bundle.size())),
+        precision(of),
+        plan(under),
+        blocks{0, network.depth()},
+        microbatches(microbatches_of(plan, bundle)),
+        matrices(int(nn::parts_of(network).matrices.size())),
+        taped_signals(nn::block_of(network).taped_signals(network)) {
+    if (stages > 1) blocks = cut(bundle, std::min(stages, network.depth())).blocks_of(stage);
+    for (const nn::NetworkSpec& point : bundle) batch = std::max(batch, point.batch);
     count_in_flight(stages, stage);
+  }
+
+  Present at(int layer) const {
+    Present present{nn::points_with_layer(bundle, layer), 0};
+    for (int point = 0; point < present.points; ++point) {
+      const int tiles = padded_rows(bundle[std::size_t(point)].batch) / tile_rows;
+      present.rows += double((tiles + microbatches - 1) / microbatches) * tile_rows;
+    }
+    return present;
   }
 
   void count_in_flight(int stages, int stage) {
@@ -94,36 +115,37 @@ struct Work {
   }
   double row_bytes(int width) const { return padded(width) * real_bytes() + sizeof(std::int32_t); }
 
-  const nn::NetworkSpec& network;
+  const nn::Bundle& bundle;
+  const nn::NetworkSpec& network;  ///< the deepest
   int points;
   Precision precision;
   const Plan& plan;
   pipeline::BlockRange blocks;
-  int microbatches = 1;
-  int matrices = 1;       ///< of a block
-  int taped_signals = 2;  ///< of a block
-  double rows = 0;        ///< of one microbatch of the bundle
-  double in_flight = 1;   ///< microbatches of one bundle
-  double bundles = 1;     ///< on this stage at one time
+  int microbatches;
+  int matrices;          ///< of a block
+  int taped_signals;     ///< of a block
+  int batch = 1;         ///< the largest
+  double in_flight = 1;  ///< microbatches of one bundle
+  double bundles = 1;    ///< on this stage at one time
 };
 
 /// One layer of a Work.
 struct LayerBytes {
-  LayerBytes(const Work& work, int layer)
+  LayerBytes(const Work& work, int layer, Present present)
       : in(work.network.widths.fan_in(layer)), out(work.network.widths.fan_out(layer)) {
     const double first = work.padded(in) * work.padded(out) * work.real_bytes();
     const double further = (work.matrices - 1) * work.padded(out) * work.padded(out) * work.real_bytes();
     const double weights = first + further;
     const double bias = work.network.init.has_bias(in) ? work.padded(out) * work.real_bytes() : 0;
-    block = weights + work.matrices * (block_object_bytes + work.points * (block_point_bytes + bias));
-    tape = work.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
+    block = weights + work.matrices * (block_object_bytes + present.points * (block_point_bytes + bias));
+    tape = present.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
            work.taped_signals * signal_object_bytes;
-    measurement = work.points * (measurement_bytes + sizeof(double) * out);
-    const double unit_sums = work.points * 3.0 * (sizeof(double) + 1) * out;
+    measurement = present.points * (measurement_bytes + sizeof(double) * out);
+    const double unit_sums = present.points * 3.0 * (sizeof(double) + 1) * out;
     // Gram matrices keep the signals of the microbatches that have come back; the others are still tapes.
-    const bool gram = nn::uses_gram_matrices(in, out, work.network.batch);
+    const bool gram = nn::uses_gram_matrices(in, out, work.batch);
     const double come_back = std::max(0.0, work.microbatches - work.in_flight);
-    accumulated = measurement + unit_sums + (gram ? come_back * tape : work.points * weights);
+    accumulated = measurement + unit_sums + (gram ? come_back * tape : present.points * weights);
   }
 
   int in;
@@ -134,29 +156,38 @@ struct LayerBytes {
   double accumulated;  ///< of all points, from the first microbatch to the last
 };
 
+/// How many of the layers lie in the blocks.
+double rows_between(const std::vector<int>& layers, pipeline::BlockRange blocks) {
+  const auto first = std::ranges::lower_bound(layers, blocks.first + 1);
+  return double(std::lower_bound(first, layers.end(), blocks.end + 1) - first);
+}
+
 /// What the choice of a Checkpointing rests on, and what does not depend on it.
 struct Demand {
   explicit Demand(const Work& work) {
-    const std::vector<int> observed = work.plan.layers.select(work.network.depth());
+    const pipeline::Observation::Layers layers = layers_by_depth(work.plan.layers, work.bundle);
+    const std::vector<bool> observed = pipeline::observed_blocks(layers, work.blocks);
+    for (const nn::NetworkSpec& point : work.bundle) {
+      rows += rows_between(layers.at(point.depth()), work.blocks) / work.points;
+    }
     stage.blocks = work.blocks.size();
     stage.in_flight = work.in_flight;
-    double widest = 0;
+    const double batch = padded_rows(work.batch);
+    Present present = work.at(work.blocks.first + 1);
     for (int layer = work.blocks.first + 1; layer <= work.blocks.end; ++layer) {
-      const bool is_observed = std::ranges::binary_search(observed, layer);
-      const LayerBytes bytes(work, layer);
-      add(work, bytes, is_observed);
-      widest = std::max({widest, work.row_bytes(bytes.in), work.row_bytes(bytes.out)});
-      rows += is_observed ? 1 : 0;
-      const double batch = padded_rows(work.network.batch);
+      if (nn::points_with_layer(work.bundle, layer) != present.points) present = work.at(layer);
+      const LayerBytes bytes(work, layer, present);
+      add(work, bytes, present, observed[std::size_t(layer - 1 - work.blocks.first)]);
+      const double widest = std::max(work.row_bytes(bytes.in), work.row_bytes(bytes.out));
+      stage.state_bytes = std::max(stage.state_bytes, present.rows * widest + 2 * signal_object_bytes);
       const double gram = 8 * batch * (double(bytes.in) + bytes.out + 2 * batch);
       at_work = std::max(at_work, work.plan.threads * gram);
     }
-    stage.state_bytes = work.rows * widest + 2 * signal_object_bytes;
     at_work += 4 * stage.state_bytes;
     waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
   }
 
-  void add(const Work& work, const LayerBytes& bytes, bool is_observed) {
+  void add(const Work& work, const LayerBytes& bytes, Present present, bool is_observed) {
     const bool in_one_piece = work.microbatches == 1;
     const double tape = bytes.tape + (is_observed && in_one_piece ? bytes.measurement : 0);
     if (is_observed && !in_one_piece) accumulated += bytes.accumulated;
@@ -167,29 +198,36 @@ struct Demand {
     const double in = bytes.in;
     const double out = bytes.out;
     stage.forward_operations +=
-        work.matrices * work.rows * work.microbatches * out * (2 * in + operations_per_unit);
+        work.matrices * present.rows * work.microbatches * out * (2 * in + operations_per_unit);
     stage.generation_operations += work.matrices * in * out * operations_per_weight(work.network, in, out);
   }
 
   pipeline::StageDemand stage;
-  double rows = 0;         ///< of the point's table
+  double rows = 0;         ///< of a point's table, on average
   double accumulated = 0;  ///< over microbatches
   double at_work = 0;      ///< signals and Gram matrices of the layers at work
   double waiting = 0;      ///< signals whose Gram matrices are not yet taken, where tapes do not make room
 };
 
-/// Tables of the points at work and of those that wait to be written.
+/// Whether tables of so many rows go to the file in parts.
+bool in_parts(const Work& work, double rows) { return rows > part_rows(work.plan); }
+
+/// Tables of the points at work, or one part of each, and of those that wait to be written.
 double table_bytes(const Work& work, double rows) {
   const double table = rows * work.plan.row_bytes;
+  const double held_rows = std::min(rows, double(part_rows(work.plan)));
   const double points = double(work.plan.points_per_group);
-  const double at_work = std::min(points, work.bundles * work.points) * table;
+  const double at_work = std::min(points, work.bundles * work.points) * held_rows * work.plan.row_bytes;
   const double written_later = std::min({points * table, open_block_points * table, open_block_bytes});
-  const double copy = std::min(table, 6 * sizeof(double) * rows);  // a column on its way, or small pieces
-  return (points > work.bundles * work.points ? at_work + written_later : at_work) + copy;
+  const double copy = 6 * sizeof(double) * held_rows;  // a column on its way, or small pieces
+  const bool is_block_open = points > work.bundles * work.points || in_parts(work, rows);
+  return (is_block_open ? at_work + written_later : at_work) + copy;
 }
 
-double theory_bytes(const Work& work) {
-  return work.network.depth() * (prediction_bytes + prediction_work_bytes);
+/// One prediction, and what it is made with. Points whose rows are written in parts keep theirs meanwhile.
+double theory_bytes(const Work& work, double rows) {
+  const double predictions = in_parts(work, rows) ? work.bundles * work.points : 1;
+  return work.network.depth() * (predictions * prediction_bytes + prediction_work_bytes);
 }
 
 /// Bytes beyond the budget: what a decision is worth if none fits.
@@ -233,16 +271,22 @@ std::uint64_t largest_point(const sweep::Sweep& sweep) {
   return best;
 }
 
-/// How many points of the queue's window share their weights with this one.
-int sharing_points(const sweep::Sweep& sweep, std::uint64_t index, int most) {
+/// Points of the queue's window that share their weights with this one, which is the deepest: itself, then
+/// as many as fit.
+nn::Bundle sharing_points(const sweep::Sweep& sweep, std::uint64_t index, std::size_t most) {
   constexpr std::uint64_t window = 1024;
-  const nn::NetworkSpec network = network_of(sweep.point(index));
+  nn::Bundle bundle{network_of(sweep.point(index))};
   const std::uint64_t first = index / window * window;
-  int sharing = 0;
-  for (std::uint64_t k = first; k < std::min(first + window, sweep.size()) && sharing < most; ++k) {
-    if (may_share_bundle(network, network_of(sweep.point(k)))) ++sharing;
+  std::size_t equally_deep = 1;
+  for (std::uint64_t k = first; k < std::min(first + window, sweep.size()) && equally_deep < most; ++k) {
+    nn::NetworkSpec other = network_of(sweep.point(k));
+    if (k == index || !may_share_bundle(bundle.front(), other)) continue;
+    if (other.depth() == bundle.front().depth()) ++equally_deep;
+    bundle.push_back(std::move(other));
   }
-  return sharing;
+  std::ranges::stable_sort(bundle, std::ranges::greater{}, &nn::NetworkSpec::depth);
+  bundle.resize(std::min(bundle.size(), most));
+  return bundle;
 }
 
 int shortest_pipeline(const pipeline::Layout& layout) {
@@ -271,16 +315,16 @@ MemoryUse decide(const Work& work, const Demand& demand) {
   }
   use.network = work.bundles * pipeline::bytes_of(use.checkpointing, demand.stage);
   if (!use.checkpointing.keeps_tapes()) use.gradients += demand.waiting;
+  use.theory = theory_bytes(work, demand.rows);
   // The network is gone when the last bundle's prediction is made.
-  use.theory = std::max(0.0, theory_bytes(work) - use.network / work.bundles);
+  if (!in_parts(work, demand.rows)) use.theory = std::max(0.0, use.theory - use.network / work.bundles);
   return use;
 }
 
 }  // namespace
 
-MemoryUse memory_of(const nn::NetworkSpec& network, int points, Precision precision, const Plan& plan,
-                    int stages, int stage) {
-  const Work work(network, points, precision, plan, stages, stage);
+MemoryUse memory_of(const nn::Bundle& bundle, Precision precision, const Plan& plan, int stages, int stage) {
+  const Work work(bundle, precision, plan, stages, stage);
   return decide(work, Demand(work));
 }
 
@@ -294,7 +338,8 @@ int bundled_points(const Plan& plan, const nn::NetworkSpec& network, Precision p
 
   double least = std::numeric_limits<double>::infinity();
   for (int points = best; points >= 1; points /= 2) {
-    const Work work(network, points, precision, plan, shortest_pipeline(plan.layout), 0);
+    const nn::Bundle bundle(std::size_t(points), network);
+    const Work work(bundle, precision, plan, shortest_pipeline(plan.layout), 0);
     const Demand demand(work);
     const MemoryUse use = decide(work, demand);
     if (use.total() > plan.memory.limit && points > 1) continue;
@@ -310,12 +355,11 @@ int bundled_points(const Plan& plan, const nn::NetworkSpec& network, Precision p
 LargestUse largest_use(const sweep::Sweep& sweep, const Plan& plan) {
   const std::uint64_t index = largest_point(sweep);
   const sweep::SweepPoint point = sweep.point(index);
-  const nn::NetworkSpec network = network_of(point);
   const Precision precision = precision_of(point);
-  const int wanted = bundled_points(plan, network, precision);
-  const int stacked = std::min<int>(sharing_points(sweep, index, wanted),
-                                    int(std::min<std::uint64_t>(plan.points_per_group, 1 << 20)));
-  return {index, stacked, memory_of(network, stacked, precision, plan, shortest_pipeline(plan.layout), 0)};
+  const auto wanted = std::uint64_t(bundled_points(plan, network_of(point), precision));
+  const nn::Bundle bundle =
+      sharing_points(sweep, index, std::size_t(std::min(wanted, plan.points_per_group)));
+  return {index, int(bundle.size()), memory_of(bundle, precision, plan, shortest_pipeline(plan.layout), 0)};
 }
 
 void require_memory(const sweep::Sweep& sweep, const Plan& plan) {

@@ -15,6 +15,9 @@ namespace {
 constexpr double operations_per_element = 1500;
 constexpr double operations_per_generated_weight = 200;
 
+/// Of a table that is not held longer: a fraction of what the file keeps in an open block.
+constexpr double part_bytes = 8 << 20;
+
 int auto_microbatches(const sweep::Sweep& sweep, const pipeline::Layout& layout) {
   const std::uint64_t points_per_group = sweep.size() / std::uint64_t(layout.groups());
   const bool stream_fills_the_pipeline = points_per_group >= 4 * std::uint64_t(layout.stages);
@@ -70,6 +73,8 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
   return plan;
 }
 
+int part_rows(const Plan& plan) { return int(std::max(1.0, part_bytes / std::max(plan.row_bytes, 1.0))); }
+
 int microbatches_of(const Plan& plan, const nn::Bundle& bundle) {
   return std::min(plan.microbatches, nn::most_microbatches(bundle));
 }
@@ -78,8 +83,10 @@ std::vector<double> layer_costs(const nn::Bundle& bundle) {
   const nn::Widths& widths = bundle.front().widths;
   double samples = 0;
   for (const nn::NetworkSpec& point : bundle) samples += padded_rows(point.batch);
+  auto shallowest = bundle.rbegin();  // of the points that have the layer
   std::vector<double> costs;
   for (int layer = 1; layer <= widths.depth(); ++layer) {
+    for (; shallowest->depth() < layer; ++shallowest) samples -= padded_rows(shallowest->batch);
     const double in = widths.fan_in(layer);
     const double out = widths.fan_out(layer);
     costs.push_back(samples * out * (6 * in + operations_per_element) +

@@ -55,6 +55,16 @@ stats::Columns run_fact_columns() {
 
 }  // namespace
 
+pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selection,
+                                              const nn::Bundle& bundle) {
+  pipeline::Observation::Layers layers;
+  for (const nn::NetworkSpec& point : bundle) {
+    std::vector<int>& of_depth = layers[point.depth()];
+    if (of_depth.empty()) of_depth = selection.select(point.depth());
+  }
+  return layers;
+}
+
 Row::Row(const sweep::Sweep& sweep)
     : selection_(stats::of_preset(setting(sweep, "statistics.preset"), parts_in(sweep))),
       layers_(stats::LayerSelection::parse(setting(sweep, "statistics.layers"))) {
@@ -87,20 +97,25 @@ double Row::bytes_per_layer() const {
   return values * sizeof(double);
 }
 
-pipeline::Observation Row::observation(int depth) const {
+pipeline::Observation Row::observation(const nn::Bundle& bundle) const {
   pipeline::Observation observation;
-  observation.layers = layers(depth);
+  observation.layers = layers_by_depth(layers_, bundle);
   observation.selection = selection_;
   observation.columns = columns_;
   return observation;
 }
 
+void Row::complete(stats::PointTable& rows, const nn::NetworkSpec& network,
+                   const Prediction& prediction) const {
+  const std::vector<int> stored = layers(network.depth());
+  fill_initialisation(rows, network, stored);
+  fill(rows, first_of_theory_, stored, prediction);
+}
+
 stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResult result,
                              const Prediction& prediction, double wall_seconds) const {
-  const std::vector<int> stored = layers(network.depth());
   stats::PointTable table = std::move(result.rows);
-  fill_initialisation(table, network, stored);
-  fill(table, first_of_theory_, stored, prediction);
+  complete(table, network, prediction);
   table.values(first_of_run_facts_)[0] = wall_seconds;
   return table;
 }

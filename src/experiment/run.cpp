@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <sys/stat.h>
@@ -157,12 +158,21 @@ class GroupRun {
     job.bundle = std::move(next->networks);
     job.points = std::move(next->points);
     job.microbatches = microbatches_of(plan_, job.bundle);
-    job.observation = row_.observation(job.bundle.front().depth());
-    const auto largest = std::ranges::max_element(job.bundle, {}, &nn::NetworkSpec::batch);
-    job.checkpointing =
-        memory_of(*largest, int(job.bundle.size()), precision, plan_, group_.size(), group_.rank())
-            .checkpointing;
+    job.observation = row_.observation(job.bundle);
+    job.checkpointing = memory_of(job.bundle, precision, plan_, group_.size(), group_.rank()).checkpointing;
+    job.parts.rows = part_rows(plan_);
+    job.parts.take = [this, points = job.points](std::size_t i, stats::PointTable rows) {
+      keep_part(points[i], std::move(rows));
+    };
     return job;
+  }
+
+  void keep_part(std::uint64_t point, stats::PointTable rows) {
+    const nn::NetworkSpec network = network_of(sweep_.point(point));
+    auto prediction = predicted_.find(point);
+    if (prediction == predicted_.end()) prediction = predicted_.emplace(point, predict(network)).first;
+    row_.complete(rows, network, prediction->second);
+    store_.add_part(point, std::move(rows));
   }
 
   void keep(const pipeline::Job& job, std::vector<pipeline::PointResult> results) {
@@ -173,8 +183,9 @@ class GroupRun {
       const nn::NetworkSpec& network = job.bundle[i];
       const pipeline::Traced traced(trace_, pipeline::Activity::commit);
       const Failure failure = results[i].failure;
-      store_.add(job.points[i], row_.table(network, std::move(results[i]), predictions_.of(network), seconds),
-                 failure);
+      const auto predicted = predicted_.extract(job.points[i]);
+      const Prediction& prediction = predicted ? predicted.mapped() : predictions_.of(network);
+      store_.add(job.points[i], row_.table(network, std::move(results[i]), prediction, seconds), failure);
     }
   }
 
@@ -188,6 +199,7 @@ class GroupRun {
   std::function<void()> breathe_;
   pipeline::Trace* trace_;
   Predictions predictions_;
+  std::map<std::uint64_t, Prediction> predicted_;  ///< of the points at work of which parts are written
   std::chrono::steady_clock::time_point last_done_ = std::chrono::steady_clock::now();
 };
 

@@ -1,6 +1,7 @@
 #include "gradflow/nn/network.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace gradflow::nn {
 
@@ -24,15 +25,31 @@ Widths Widths::listed(std::vector<int> list) {
   return widths;
 }
 
+bool Widths::agree_with(const Widths& other) const noexcept {
+  if (list_.empty() && other.list_.empty()) return width_ == other.width_;
+  for (int signal = 0; signal <= std::min(depth_, other.depth_); ++signal) {
+    if ((*this)[signal] != other[signal]) return false;
+  }
+  return true;
+}
+
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
-  return a.block == b.block && a.seed == b.seed && a.widths == b.widths &&
-         a.backward.loss == b.backward.loss && a.normalization == b.normalization &&
-         a.residual.branch_layers == b.residual.branch_layers &&
-         a.init.scheme->distribution == b.init.scheme->distribution;
+  return a.block == b.block && a.seed == b.seed && a.backward.loss == b.backward.loss &&
+         a.normalization == b.normalization && a.residual.branch_layers == b.residual.branch_layers &&
+         a.init.scheme->distribution == b.init.scheme->distribution && a.widths.agree_with(b.widths);
 }
 
 bool takes_batch_whole(const NetworkSpec& network) {
   return network.normalization.kind == NormalizationKind::batch;
+}
+
+bool is_deepest_first(const Bundle& bundle) {
+  return std::ranges::is_sorted(bundle, std::ranges::greater{}, &NetworkSpec::depth);
+}
+
+int points_with_layer(const Bundle& bundle, int layer) {
+  const auto has_layer = [layer](const NetworkSpec& point) { return point.depth() >= layer; };
+  return int(std::ranges::partition_point(bundle, has_layer) - bundle.begin());
 }
 
 int most_microbatches(const Bundle& bundle) {
@@ -42,12 +59,13 @@ int most_microbatches(const Bundle& bundle) {
   return tiles;
 }
 
-Stack microbatch_rows(const Bundle& bundle, int index, int count) {
+Stack microbatch_rows(const Bundle& bundle, int index, int count, int layer) {
   expect(0 <= index && index < count && count <= most_microbatches(bundle),
          "a microbatch of at least one tile");
+  const int points = points_with_layer(bundle, layer);
   Stack stack;
   int row = 0;
-  for (int point = 0; point < int(bundle.size()); ++point) {
+  for (int point = 0; point < points; ++point) {
     const int batch = bundle[std::size_t(point)].batch;
     const std::int64_t tiles = padded_rows(batch) / tile_rows;
     const int first = int(tiles * index / count) * tile_rows;

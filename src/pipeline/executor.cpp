@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
 #include <thread>
 #include <utility>
 
@@ -42,8 +41,6 @@ struct ActiveJob {
   BlockRange blocks;
   Stage<Real> stage;
   TracedPoints points = nullptr;
-  std::map<int, State<Real>> outputs =
-      {};  ///< last stage: h_L of the microbatches that have not turned round
 
   std::vector<int> input_widths() const { return nn::state_widths(job.bundle.front(), blocks.first); }
   std::vector<int> output_widths() const { return nn::state_widths(job.bundle.front(), blocks.end); }
@@ -104,7 +101,7 @@ class Executor {
     const BlockRange blocks = assignment_.partition(bundle, group_.size()).blocks_of(group_.rank());
     const std::vector<int> widths = nn::state_widths(bundle.front(), blocks.first);
     for (int microbatch = 0; !is_first() && microbatch < job->microbatches; ++microbatch) {
-      const int rows = rows_of(nn::microbatch_rows(bundle, microbatch, job->microbatches));
+      const int rows = rows_of(nn::microbatch_rows(bundle, microbatch, job->microbatches, blocks.first + 1));
       rooms_.push_back(packet_bytes<Real>(bundle.size(), rows, widths));
     }
     upcoming_.push_back({std::move(*job), blocks});
@@ -165,7 +162,7 @@ class Executor {
                                            : WeightPasses::deferred;  // alone, the cache is worth more
     return Stage<Real>(
         next.job.bundle, next.blocks, next.job.microbatches, next.job.observation, [this] { breathe(); },
-        next.job.checkpointing, weight_passes);
+        next.job.checkpointing, weight_passes, next.job.parts);
   }
 
   ActiveJob<Real>& job_of(std::int64_t microbatch) {
@@ -201,12 +198,9 @@ class Executor {
     State<Real> x;
     if (!is_first()) x = receive_forward(job, action);
     State<Real> y = compute_forward(job, microbatch, std::move(x));
-    if (is_last()) {
-      job.outputs[microbatch] = std::move(y);
-      return;
-    }
-    from_downstream_.post(
-        packet_bytes<Real>(job.job.bundle.size(), rows_of(job.stage.rows(microbatch)), job.output_widths()));
+    if (is_last()) return;
+    from_downstream_.post(packet_bytes<Real>(job.job.bundle.size(), rows_of(job.stage.rows_sent(microbatch)),
+                                             job.output_widths()));
     send_state(job, microbatch, std::move(y), +1, forward_tag);
   }
 
@@ -217,28 +211,28 @@ class Executor {
   }
 
   State<Real> receive_forward(ActiveJob<Real>& job, Action action) {
-    if (microbatch_of(job, action) == 0) return accept(job, action, first_packet_, job.input_widths());
+    const int microbatch = microbatch_of(job, action);
+    const Expected expected{microbatch, rows_of(job.stage.rows(microbatch)), job.input_widths()};
+    if (microbatch == 0) return accept(job, expected, first_packet_);
     const mpi::Buffer bytes = receive(from_upstream_, action);
     post_upstream();
-    return accept(job, action, bytes, job.input_widths());
+    return accept(job, expected, bytes);
   }
 
   void backward(ActiveJob<Real>& job, Action action) {
     const int microbatch = microbatch_of(job, action);
     State<Real> dy;
-    if (!is_last()) dy = accept(job, action, receive(from_downstream_, action), job.output_widths());
+    if (!is_last()) {
+      const Expected expected{microbatch, rows_of(job.stage.rows_sent(microbatch)), job.output_widths()};
+      dy = accept(job, expected, receive(from_downstream_, action));
+    }
     State<Real> dx = compute_backward(job, microbatch, std::move(dy));
     if (!is_first()) send_state(job, microbatch, std::move(dx), -1, backward_tag);
   }
 
   State<Real> compute_backward(ActiveJob<Real>& job, int microbatch, State<Real> dy) {
     const Traced traced(assignment_.trace, Activity::backward, job.points, microbatch);
-    if (!is_last()) return job.stage.backward(microbatch, std::move(dy), nn::Entry::output);
-    nn::Failures failures(job.job.bundle.size());
-    State<Real> output = std::move(job.outputs.extract(microbatch).mapped());
-    dy = nn::cotangent(job.job.bundle, std::move(output), job.stage.rows(microbatch), failures);
-    job.stage.learn(failures);
-    return job.stage.backward(microbatch, std::move(dy), nn::entry_of(job.job.bundle.front()));
+    return job.stage.backward(microbatch, std::move(dy));
   }
 
   void add_weight_gradients(ActiveJob<Real>& job, Action action) {
@@ -250,11 +244,16 @@ class Executor {
     if (microbatch == job.job.microbatches - 1) finish(job);
   }
 
-  State<Real> accept(ActiveJob<Real>& job, Action action, const mpi::Buffer& bytes,
-                     const std::vector<int>& widths) {
-    const int microbatch = microbatch_of(job, action);
-    Packet<Real> packet = unpack<Real>(bytes, rows_of(job.stage.rows(microbatch)), widths);
-    expect(packet.header.job == job.number && packet.header.microbatch == microbatch,
+  /// The message that comes next.
+  struct Expected {
+    int microbatch;  ///< within the job
+    int rows;
+    std::vector<int> widths;
+  };
+
+  State<Real> accept(ActiveJob<Real>& job, const Expected& expected, const mpi::Buffer& bytes) {
+    Packet<Real> packet = unpack<Real>(bytes, expected.rows, expected.widths);
+    expect(packet.header.job == job.number && packet.header.microbatch == expected.microbatch,
            "messages between stages arrive in the order of the schedule");
     job.stage.learn(packet.failures);
     return std::move(packet.state);

@@ -5,7 +5,10 @@
 #include <utility>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/loss.hpp"
 #include "layer_measurement.hpp"
+#include "parting.hpp"
+#include "row_parts.hpp"
 
 namespace gradflow::pipeline {
 namespace {
@@ -37,30 +40,51 @@ State<Real> copy_of(const State<Real>& state) {
   return copy;
 }
 
-/// An empty table for each point: the observed layers among the stage's blocks.
-std::vector<stats::PointTable> empty_tables(const Observation& observation, BlockRange blocks,
-                                            std::size_t points) {
-  const auto begin = observation.layers.begin();
-  const auto first = std::lower_bound(begin, observation.layers.end(), blocks.first + 1);
-  const auto end = std::lower_bound(first, observation.layers.end(), blocks.end + 1);
-  return {points, stats::PointTable(observation.columns, int(first - begin), int(end - first))};
+/// Room for the rows of each point: its observed layers among the stage's blocks.
+std::vector<RowParts> empty_rows(const Observation& observation, BlockRange blocks, const nn::Bundle& bundle,
+                                 const Parts& parts) {
+  std::vector<RowParts> rows;
+  for (const nn::NetworkSpec& point : bundle) {
+    const std::vector<int>& layers = observation.layers_of(point);
+    const auto first = std::ranges::lower_bound(layers, blocks.first + 1);
+    const auto end = std::lower_bound(first, layers.end(), blocks.end + 1);
+    rows.emplace_back(observation.columns, int(first - layers.begin()), int(end - first), parts.rows);
+  }
+  return rows;
 }
 
 }  // namespace
 
-Observation::Observation(std::vector<int> observed, stats::Selection chosen)
+Observation::Observation(Layers observed, stats::Selection chosen)
     : layers(std::move(observed)),
       selection(std::move(chosen)),
       columns(std::make_shared<const stats::Columns>(stats::columns_of(selection))) {}
 
+const std::vector<int>& Observation::layers_of(const nn::NetworkSpec& network) const {
+  static const std::vector<int> none;
+  const auto found = layers.find(network.depth());
+  return found == layers.end() ? none : found->second;
+}
+
+std::vector<bool> observed_blocks(const Observation::Layers& layers, BlockRange blocks) {
+  std::vector<bool> observed(std::size_t(blocks.size()), false);
+  for (const auto& of_depth : layers) {
+    for (const int layer : of_depth.second) {
+      if (blocks.contains(layer - 1)) observed[std::size_t(layer - 1 - blocks.first)] = true;
+    }
+  }
+  return observed;
+}
+
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
                    const Observation& observation, Breather breathe, Checkpointing checkpointing,
-                   WeightPasses weight_passes)
+                   WeightPasses weight_passes, Parts parts)
     : bundle_(bundle),
       first_layer_(blocks.first + 1),
       microbatches_(microbatches),
       observation_(observation),
+      observed_(observed_blocks(observation.layers, blocks)),
       needs_(stats::needed(observation.selection)),
       matrices_(nn::parts_of(bundle.front()).matrices),
       breathe_(std::move(breathe)),
@@ -68,10 +92,12 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       weight_passes_(checkpointing_.keeps_tapes() ? weight_passes : WeightPasses::at_once),
       failures_(bundle.size()),
       layers_(std::size_t(blocks.size())),
-      tables_(empty_tables(observation, blocks, bundle.size())),
+      parts_(std::move(parts)),
+      rows_(empty_rows(observation, blocks, bundle, parts_)),
       tapes_(std::size_t(microbatches)),
       signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
+  expect(nn::is_deepest_first(bundle), "the points of a bundle that have a layer are the first ones");
   if (!checkpointing_.keep_weights) return;
   for (int i = 0; i < blocks.size(); ++i) {
     block(i);
@@ -84,11 +110,28 @@ Stage<Real>::Stage(Stage&&) noexcept = default;
 template <class Real>
 Stage<Real>::~Stage() = default;
 
+/// Rows of the points that have block i; i may be one beyond the stage.
+template <class Real>
+Stack Stage<Real>::rows_at(int i, int microbatch) const {
+  return nn::microbatch_rows(bundle_, microbatch, microbatches_, first_layer_ + i);
+}
+
+/// The points that have block i. Most blocks have as many as their neighbour.
+template <class Real>
+const nn::Bundle& Stage<Real>::bundle_at(int i) {
+  const auto points = std::size_t(points_at(i));
+  if (points == bundle_.size()) return bundle_;
+  if (points != first_points_.size()) {
+    first_points_.assign(bundle_.begin(), bundle_.begin() + std::ptrdiff_t(points));
+  }
+  return first_points_;
+}
+
 /// The block, its weights generated if they are not there.
 template <class Real>
 const nn::Block<Real>& Stage<Real>::block(int i) {
   std::unique_ptr<nn::Block<Real>>& block = layers_[std::size_t(i)].block;
-  if (!block) block = nn::make_block<Real>(bundle_, first_layer_ + i);
+  if (!block) block = nn::make_block<Real>(bundle_at(i), first_layer_ + i);
   return *block;
 }
 
@@ -96,15 +139,10 @@ const nn::Block<Real>& Stage<Real>::block(int i) {
 template <class Real>
 LayerMeasurement<Real>* Stage<Real>::measurement(int i) {
   std::unique_ptr<LayerMeasurement<Real>>& measurement = layers_[std::size_t(i)].measurement;
-  if (!measurement && std::ranges::binary_search(observation_.layers, first_layer_ + i)) {
-    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, bundle_.size(), block(i));
+  if (!measurement && observed_[std::size_t(i)]) {
+    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, std::size_t(points_at(i)), block(i));
   }
   return measurement.get();
-}
-
-template <class Real>
-int Stage<Real>::row_of(int i) const {
-  return int(std::ranges::lower_bound(observation_.layers, first_layer_ + i) - observation_.layers.begin());
 }
 
 /// After a pass through block i that needs its weights no more.
@@ -112,6 +150,34 @@ template <class Real>
 void Stage<Real>::leave(int i) {
   if (!checkpointing_.keep_weights) layers_[std::size_t(i)].block.reset();
   breathe_();
+}
+
+/// Points of which the microbatch has no rows have nothing to pass.
+template <class Real>
+State<Real> Stage<Real>::forward_rows(int i, const Stack& stack, State<Real> x, nn::Tape<Real>& tape,
+                                      nn::Observer<Real>& observer) {
+  if (stack.empty()) return {};
+  observer.begin_pass(stack);
+  State<Real> y = in_layer(first_layer_ + i,
+                           [&] { return block(i).forward(std::move(x), stack, tape, observer, failures_); });
+  observer.end_pass();
+  return y;
+}
+
+/// Forward through block i. The points that end with it pass by themselves and leave the stack.
+template <class Real>
+State<Real> Stage<Real>::forward_through(int i, int microbatch, Stack& stack, State<Real> x, BlockTape& tape,
+                                         nn::Observer<Real>& observer) {
+  if (!some_end_at(i)) return forward_rows(i, stack, std::move(x), tape.going_on, observer);
+  const Stack ending = from_point(stack, points_at(i + 1));
+  stack = rows_at(i + 1, microbatch);
+  if (stack.empty()) {
+    tape.outputs = forward_rows(i, ending, std::move(x), tape.ending, observer);
+    return {};
+  }
+  tape.outputs =
+      forward_rows(i, ending, rows_from(x, rows_of(stack), rows_of(ending)), tape.ending, observer);
+  return forward_rows(i, stack, rows_from(x, 0, rows_of(stack)), tape.going_on, observer);
 }
 
 template <class Real>
@@ -127,17 +193,13 @@ State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
 /// Forward with everything the backward pass needs; here a layer is observed.
 template <class Real>
 State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes) {
-  const Stack stack = rows(microbatch);
+  Stack stack = rows_at(piece.first, microbatch);
   Blind<Real> nobody;
   tapes.resize(std::size_t(piece.end - piece.first));
   for (int i = piece.first; i < piece.end; ++i) {
     LayerMeasurement<Real>* measured = measurement(i);
     nn::Observer<Real>& observer = measured ? static_cast<nn::Observer<Real>&>(measured->observer) : nobody;
-    observer.begin_pass(stack);
-    x = in_layer(first_layer_ + i, [&] {
-      return block(i).forward(std::move(x), stack, tapes[std::size_t(i - piece.first)], observer, failures_);
-    });
-    observer.end_pass();
+    x = forward_through(i, microbatch, stack, std::move(x), tapes[std::size_t(i - piece.first)], observer);
     if (measured && microbatch == microbatches_ - 1) {
       for (stats::LayerRecord& record : measured->records) record.seal_forward();
     }
@@ -151,33 +213,59 @@ State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, 
 template <class Real>
 State<Real> Stage<Real>::run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span,
                                              Signals& signals) {
-  const Stack stack = rows(microbatch);
+  Stack stack = rows_at(piece.first, microbatch);
   Blind<Real> nobody;
   for (int i = piece.first; i < piece.end; ++i) {
     if ((i - piece.first) % span == 0) signals.push_back(copy_of(x));
-    nn::Tape<Real> tape;
-    x = in_layer(first_layer_ + i,
-                 [&] { return block(i).forward(std::move(x), stack, tape, nobody, failures_); });
+    BlockTape tape;
+    x = forward_through(i, microbatch, stack, std::move(x), tape, nobody);
     leave(i);
   }
   return x;
 }
 
 template <class Real>
-State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entry) {
-  const Piece all{0, int(layers_.size())};
-  if (!checkpointing_.keeps_tapes()) {
-    return back_from_signals(all, microbatch, std::move(dy), entry, 0,
-                             std::exchange(signals_[std::size_t(microbatch)], {}));
-  }
-  return back_through(all, microbatch, std::move(dy), entry,
-                      std::exchange(tapes_[std::size_t(microbatch)], {}));
+State<Real> Stage<Real>::backward_rows(int i, const Stack& stack, State<Real> dy, nn::Entry entry,
+                                       nn::Tape<Real>& tape, nn::Observer<Real>& observer,
+                                       nn::WeightGradient<Real>& gradient) {
+  if (stack.empty()) return {};
+  observer.begin_pass(stack);
+  State<Real> dx = in_layer(first_layer_ + i, [&] {
+    return block(i).backward(std::move(dy), entry, stack, tape, observer, gradient, failures_);
+  });
+  observer.end_pass();
+  return dx;
+}
+
+/// Backward through block i. The points that end with it begin here and join the stack.
+template <class Real>
+State<Real> Stage<Real>::backward_through(int i, int microbatch, Stack& stack, State<Real> dy,
+                                          BlockTape& tape, nn::Observer<Real>& observer,
+                                          nn::WeightGradient<Real>& gradient) {
+  State<Real> dx =
+      backward_rows(i, stack, std::move(dy), nn::Entry::output, tape.going_on, observer, gradient);
+  if (!some_end_at(i)) return dx;
+  stack = rows_at(i, microbatch);
+  const Stack ending = from_point(stack, points_at(i + 1));
+  if (ending.empty()) return dx;
+  dy = nn::cotangent(bundle_, std::move(tape.outputs), ending, failures_);
+  return joined(std::move(dx), backward_rows(i, ending, std::move(dy), nn::entry_of(bundle_.front()),
+                                             tape.ending, observer, gradient));
 }
 
 template <class Real>
-State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
-                                      Tapes tapes) {
-  const Stack stack = rows(microbatch);
+State<Real> Stage<Real>::backward(int microbatch, State<Real> dy) {
+  const Piece all{0, int(layers_.size())};
+  if (!checkpointing_.keeps_tapes()) {
+    return back_from_signals(all, microbatch, std::move(dy), 0,
+                             std::exchange(signals_[std::size_t(microbatch)], {}));
+  }
+  return back_through(all, microbatch, std::move(dy), std::exchange(tapes_[std::size_t(microbatch)], {}));
+}
+
+template <class Real>
+State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> dy, Tapes tapes) {
+  Stack stack = rows_at(piece.end, microbatch);
   Blind<Real> nobody;
   NoWeightGradient<Real> nothing;
   std::vector<Factors>& deferred = deferred_[std::size_t(microbatch)];
@@ -189,12 +277,8 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
     nn::WeightGradient<Real>& gradient = put_off    ? deferred[std::size_t(i)]
                                          : measured ? *measured->gradient
                                                     : static_cast<nn::WeightGradient<Real>&>(nothing);
-    observer.begin_pass(stack);
-    dy = in_layer(first_layer_ + i, [&] {
-      return block(i).backward(std::move(dy), std::exchange(entry, nn::Entry::output), stack,
-                               tapes[std::size_t(i - piece.first)], observer, gradient, failures_);
-    });
-    observer.end_pass();
+    dy = backward_through(i, microbatch, stack, std::move(dy), tapes[std::size_t(i - piece.first)], observer,
+                          gradient);
     if (measured && !put_off) weight_gradient_is_added(i, microbatch);
     if (microbatch == microbatches_ - 1) layers_[std::size_t(i)].block.reset();
     leave(i);
@@ -204,17 +288,15 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
 
 template <class Real>
 void Stage<Real>::add_weight_gradients(int microbatch) {
-  const Stack stack = rows(microbatch);
   std::vector<Factors> deferred = std::move(deferred_[std::size_t(microbatch)]);
   for (int i = int(deferred.size()); i-- > 0;) {
     LayerMeasurement<Real>* measured = layers_[std::size_t(i)].measurement.get();
     if (!measured) continue;
-    Factors& factors = deferred[std::size_t(i)];
-    in_layer(first_layer_ + i, [&] {
-      for (auto& [matrix, x, dz] : factors.pairs) {
-        measured->gradient->add(matrix, std::move(x), std::move(dz), stack);
-      }
-    });
+    for (typename Factors::Pair& pair : deferred[std::size_t(i)].pairs) {
+      in_layer(first_layer_ + i, [&] {
+        measured->gradient->add(pair.matrix, std::move(pair.x), std::move(pair.dz), pair.stack);
+      });
+    }
     weight_gradient_is_added(i, microbatch);
     breathe_();
   }
@@ -222,8 +304,8 @@ void Stage<Real>::add_weight_gradients(int microbatch) {
 
 template <class Real>
 void Stage<Real>::Factors::add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
-                               const Stack&) {
-  pairs.push_back({matrix, std::move(input), std::move(product_gradient)});
+                               const Stack& stack) {
+  pairs.push_back({matrix, std::move(input), std::move(product_gradient), stack});
 }
 
 template <class Real>
@@ -234,8 +316,8 @@ void Stage<Real>::weight_gradient_is_added(int i, int microbatch) {
 
 /// Backward through pieces of the level's span, each computed again from the signal before it.
 template <class Real>
-State<Real> Stage<Real>::back_from_signals(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
-                                           std::size_t level, Signals signals) {
+State<Real> Stage<Real>::back_from_signals(Piece piece, int microbatch, State<Real> dy, std::size_t level,
+                                           Signals signals) {
   const int span = checkpointing_.spans[level];
   for (; !signals.empty(); signals.pop_back()) {
     const int first = piece.first + (int(signals.size()) - 1) * span;
@@ -244,20 +326,46 @@ State<Real> Stage<Real>::back_from_signals(Piece piece, int microbatch, State<Re
     if (level + 1 == checkpointing_.spans.size()) {
       Tapes tapes;
       run_taping(part, microbatch, std::move(x), tapes);
-      dy = back_through(part, microbatch, std::move(dy), entry, std::move(tapes));
+      dy = back_through(part, microbatch, std::move(dy), std::move(tapes));
     } else {
       Signals inner;
       run_keeping_signals(part, microbatch, std::move(x), checkpointing_.spans[level + 1], inner);
-      dy = back_from_signals(part, microbatch, std::move(dy), entry, level + 1, std::move(inner));
+      dy = back_from_signals(part, microbatch, std::move(dy), level + 1, std::move(inner));
     }
   }
   return dy;
+}
+
+/// The row of block i in a point's table; none if only other points store it.
+template <class Real>
+std::optional<int> Stage<Real>::row_of(std::size_t point, int i) const {
+  const std::vector<int>& layers = observation_.layers_of(bundle_[point]);
+  const auto row = std::ranges::lower_bound(layers, first_layer_ + i);
+  if (row == layers.end() || *row != first_layer_ + i) return {};
+  return int(row - layers.begin());
+}
+
+template <class Real>
+void Stage<Real>::make_room_for_waiting() {
+  for (const int i : waiting_) {
+    for (std::size_t point = 0; point < std::size_t(points_at(i)); ++point) {
+      if (const std::optional<int> row = row_of(point, i)) rows_[point].reach(*row);
+    }
+  }
+}
+
+template <class Real>
+void Stage<Real>::hand_over_filled_rows() {
+  for (std::size_t point = 0; point < rows_.size(); ++point) {
+    for (stats::PointTable& part : rows_[point].take_filled()) parts_.take(point, std::move(part));
+  }
 }
 
 /// Takes the norms of whole weight gradients, several layers in parallel; the layers' rows are then final.
 template <class Real>
 void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
   if (waiting_.size() <= most_waiting) return;
+  make_room_for_waiting();
   parallel_for(int(waiting_.size()), [&](int which) {
     const int i = waiting_[std::size_t(which)];
     LayerMeasurement<Real>& measured = *layers_[std::size_t(i)].measurement;
@@ -267,12 +375,15 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
         measured.records[point][matrix] = gradient_norms(norms[point], bundle_[point].batch);
       }
     }
-    for (std::size_t point = 0; point < bundle_.size(); ++point) {
-      stats::fill(tables_[point], row_of(i), measured.records[point], observation_.selection);
+    for (std::size_t point = 0; point < measured.records.size(); ++point) {
+      const std::optional<int> row = row_of(point, i);
+      if (!row) continue;
+      stats::fill(rows_[point].holding(*row), *row, measured.records[point], observation_.selection);
     }
     layers_[std::size_t(i)].measurement.reset();
   });
   waiting_.clear();
+  hand_over_filled_rows();
 }
 
 template <class Real>
@@ -288,7 +399,7 @@ std::vector<PointResult> Stage<Real>::results() && {
   layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
   std::vector<PointResult> results;
   for (std::size_t point = 0; point < bundle_.size(); ++point) {
-    results.push_back({failures_[point], std::move(tables_[point])});
+    results.push_back({failures_[point], rows_[point].take_last()});
   }
   return results;
 }

@@ -19,7 +19,7 @@ std::size_t values_of(const stats::Column& column, std::size_t rows) {
 
 void Ledger::add(const Piece& piece) {
   Open& open = entry_of(piece);
-  open.reported += 1;
+  open.reported += piece.is_last ? 1 : 0;
   open.point.checksum += piece.checksum;
   open.point.failure = first_of(open.point.failure, piece.failure);
   account_for_rows(open, piece);

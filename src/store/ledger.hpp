@@ -37,7 +37,7 @@ class Ledger {
 
  private:
   struct Open {
-    int reported = 0;
+    int reported = 0;             ///< stages whose last part is here
     std::vector<int> layers;      ///< of the whole point
     std::vector<bool> accounted;  ///< which of them a stage has accounted for
     FinishedPoint point;

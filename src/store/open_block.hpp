@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -12,12 +13,13 @@
 
 namespace gradflow::store {
 
-/// One stage's rows of one point, not yet written.
+/// One stage's rows of one point, all or a part of them, not yet written.
 struct MeasuredPoint {
   std::uint64_t point = 0;
   stats::PointTable rows;
   Failure failure;
-  std::vector<int> layers;  ///< numbers of all stored layers of the point
+  std::shared_ptr<const std::vector<int>> layers;  ///< numbers of all stored layers of the point
+  bool is_last = true;                             ///< no other part follows
 };
 
 /// Points that this rank has measured and will write together, in whatever order they were finished.
@@ -28,21 +30,24 @@ class OpenBlock {
   void add(MeasuredPoint point) {
     if (empty()) opened_ = Clock::now();
     bytes_ += point.rows.all().size_bytes();
+    finished_ += point.is_last ? 1 : 0;
     points_.push_back(std::move(point));
   }
 
   bool is_full(const StoreOptions& limits) const {
-    return points_.size() >= std::size_t(limits.block_points) || bytes_ >= limits.block_bytes ||
+    return finished_ >= limits.block_points || bytes_ >= limits.block_bytes ||
            is_old(limits);
   }
   bool is_old(const StoreOptions& limits) const {
     return !empty() && std::chrono::duration<double>(Clock::now() - opened_).count() >= limits.block_seconds;
   }
 
-  /// The points by number, so that neighbours are written in one call; the block is then empty.
+  /// The points by number, so that neighbours are written in one call, the parts of each as they came; the
+  /// block is then empty.
   std::vector<MeasuredPoint> take() {
     bytes_ = 0;
-    std::ranges::sort(points_, {}, &MeasuredPoint::point);
+    finished_ = 0;
+    std::ranges::stable_sort(points_, {}, &MeasuredPoint::point);
     return std::exchange(points_, {});
   }
 
@@ -51,6 +56,7 @@ class OpenBlock {
 
   std::vector<MeasuredPoint> points_;
   std::size_t bytes_ = 0;
+  int finished_ = 0;  ///< points whose last part is here
   Clock::time_point opened_;
 };
 

@@ -13,7 +13,7 @@ namespace gradflow::store {
 /// The values of one column; empty: the stage that measured them has written them itself.
 using TravellingValues = std::vector<double>;
 
-/// One stage's account of one point: the acknowledgement of what it wrote, and the values it leaves to the
+/// One stage's account of one point, or of a part of its rows: the acknowledgement of what it wrote, and the values it leaves to the
 /// first stage.
 struct Piece {
   std::uint64_t point = 0;
@@ -21,6 +21,7 @@ struct Piece {
   Failure failure;
   std::int32_t first_row = 0;
   std::int32_t rows = 0;
+  bool is_last = true;                   ///< of the stage's parts of the point
   std::vector<TravellingValues> values;  ///< by column: [rows][extent]
 };
 
@@ -40,9 +41,10 @@ struct TravelRule {
 /// The account of this stage's rows of a point.
 /// @param rows    [first_row .. first_row + rows) of the point
 /// @param layers  layer numbers of all stored rows of the point
-/// @param first_rank  columns that are not per layer are its affair alone
+/// @param with_point_values  columns that are not per layer are here too: the affair of the group's first
+/// rank and of its last part
 Piece piece_of(std::uint64_t point, std::uint64_t point_hash, const stats::PointTable& rows, Failure failure,
-               const std::vector<int>& layers, const TravelRule& rule, bool first_rank);
+               const std::vector<int>& layers, const TravelRule& rule, bool with_point_values);
 
 mpi::Buffer packed(const std::vector<Piece>& pieces);
 std::vector<Piece> unpacked(const mpi::Buffer& message, std::size_t columns);

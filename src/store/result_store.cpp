@@ -90,6 +90,7 @@ struct ResultStore::State {
 
   bool leads() const { return group.rank() == 0; }
   void open_file(const std::filesystem::path& name);
+  std::shared_ptr<const std::vector<int>> layers_of(std::uint64_t point);
   void close_block();
   void write_own_rows(const std::vector<MeasuredPoint>& block) const;
   bool write_own_rows_of(std::size_t column, const std::vector<MeasuredPoint>& block) const;
@@ -108,6 +109,7 @@ struct ResultStore::State {
   std::optional<SharedFile> file;  ///< on ranks that write
   std::vector<bool> unfinished;
   OpenBlock block;
+  std::pair<std::uint64_t, std::shared_ptr<const std::vector<int>>> layers;  ///< of the point added last
   Ledger ledger;                        ///< on a group's first rank
   std::vector<mpi::PendingSend> sends;  ///< on the other ranks
   Tally found;
@@ -140,6 +142,14 @@ void ResultStore::State::open_file(const std::filesystem::path& name) {
   });
 }
 
+/// Parts of one point come one after the other and share the list.
+std::shared_ptr<const std::vector<int>> ResultStore::State::layers_of(std::uint64_t point) {
+  if (!layers.second || layers.first != point) {
+    layers = {point, std::make_shared<const std::vector<int>>(store::layers_of(schema, point))};
+  }
+  return layers.second;
+}
+
 void ResultStore::State::close_block() {
   if (block.empty()) return;
   const std::vector<MeasuredPoint> points = block.take();
@@ -162,7 +172,7 @@ bool ResultStore::State::write_own_rows_of(std::size_t c, const std::vector<Meas
   for (std::size_t first = 0; first < points.size();) {
     const MeasuredPoint& head = points[first];
     const std::size_t end = file->ragged() ? first + 1 : end_of_equal_rows(points, first);
-    if (head.rows.rows() > 0 && !rule.travels(column, head.layers.size())) {
+    if (head.rows.rows() > 0 && !rule.travels(column, head.layers->size())) {
       const std::span<const double> values =
           joined_values(std::span(points).subspan(first, end - first), int(c), joined);
       file->write_piece(column, head.point, end - first, head.rows.first_row(), head.rows.rows(), values);
@@ -176,8 +186,9 @@ bool ResultStore::State::write_own_rows_of(std::size_t c, const std::vector<Meas
 std::vector<Piece> ResultStore::State::pieces_of(const std::vector<MeasuredPoint>& points) const {
   std::vector<Piece> pieces;
   for (const MeasuredPoint& it : points) {
-    pieces.push_back(
-        piece_of(it.point, schema.point_hash(it.point), it.rows, it.failure, it.layers, rule, leads()));
+    pieces.push_back(piece_of(it.point, schema.point_hash(it.point), it.rows, it.failure, *it.layers, rule,
+                              leads() && it.is_last));
+    pieces.back().is_last = it.is_last;
   }
   return pieces;
 }
@@ -218,13 +229,21 @@ ResultStore ResultStore::open(const mpi::Communicator& world, const mpi::Communi
 
 const std::vector<bool>& ResultStore::unfinished() const { return state_->unfinished; }
 
+void ResultStore::add_part(std::uint64_t point, stats::PointTable&& rows) {
+  take(point, std::move(rows), {}, false);
+}
+
 void ResultStore::add(std::uint64_t point, stats::PointTable&& rows, Failure failure) {
+  take(point, std::move(rows), failure, true);
+}
+
+void ResultStore::take(std::uint64_t point, stats::PointTable&& rows, Failure failure, bool is_last) {
   State& s = *state_;
   expect(point < s.schema.points && s.unfinished[point], "a point of the sweep that is still to be measured");
   expect(rows.columns().size() == s.schema.columns.size(), "the columns of the schema");
   unify_nans(rows.all());
 
-  s.block.add({point, std::move(rows), failure, layers_of(s.schema, point)});
+  s.block.add({point, std::move(rows), failure, s.layers_of(point), is_last});
   if (s.block.is_full(s.options)) s.close_block();
   progress();
 }

@@ -50,6 +50,24 @@ init.sigma_b = [0, 0.3]
 data.batch = [17, 40]
 """
 
+# Widths of 48 and of 20 have weights of their own; within each, points end at four depths.
+SEVERAL_DEPTHS = """
+title = "Shallow points stacked with deeper ones"
+[network]
+activation = "tanh"
+[init]
+sigma_b = 0.1
+[statistics]
+preset = "full"
+layers = "LAYERS"
+[sweep]
+network.depth = [3, 7, 12, 4]
+network.width = [48, 20]
+init.sigma_w = [0.5, 30]
+data.batch = [17, 100]
+backward.source = ["random", "mse"]
+"""
+
 SOME_LAYERS = """
 [network]
 depth = 37
@@ -74,6 +92,19 @@ sigma_b = 0.1
 [sweep]
 init.sigma_w = [0.9, 1.4]
 data.batch = [1, 40]
+"""
+
+# A table of 30000 layers goes to the file in parts; half of them are below the size of a part.
+VERY_DEEP = """
+[network]
+depth = 30000
+width = 8
+[init]
+sigma_b = 0.1
+[data]
+batch = 1
+[sweep]
+init.sigma_w = [0.9, 1.4]
 """
 
 LAYOUTS = {
@@ -134,6 +165,23 @@ class OneHash(program.InFolder):
         sweep = self.write("sweep.toml", MANY_SHAPES)
         self.assert_same_bits(sweep, LAYOUTS["bundles"])
 
+    def test_bundles_of_points_of_several_depths(self):
+        sweep = self.write("sweep.toml", SEVERAL_DEPTHS.replace("LAYERS", "all"))
+        self.assert_same_bits(sweep, [
+            (None, "--bundle", "1"),
+            (2, "--stages", "2", "--bundle", "16", "--microbatches", "4", "--schedule", "1f1b"),
+            (3, "--stages", "3", "--bundle", "16", "--microbatches", "2", "--schedule", "zb_h1"),
+            (4, "--stages", "2", "--bundle", "5"),
+        ])
+
+    def test_selected_layers_of_points_of_several_depths(self):
+        for layers in ("every:5", "log:4"):
+            with self.subTest(layers=layers):
+                sweep = self.write("sweep.toml", SEVERAL_DEPTHS.replace("LAYERS", layers))
+                self.assert_same_bits(sweep, [(2, "--stages", "2", "--bundle", "1")])
+                for file in self.folder.glob("*.h5"):
+                    file.unlink()
+
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (4, "--stages", "4"), (3, "--stages", "2")])
@@ -141,6 +189,10 @@ class OneHash(program.InFolder):
     def test_rows_so_long_that_each_stage_writes_its_own(self):
         sweep = self.write("sweep.toml", DEEP)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (3, "--stages", "2")])
+
+    def test_rows_that_are_written_in_parts(self):
+        sweep = self.write("sweep.toml", VERY_DEEP)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (None, "--bundle", "1")])
 
     def test_selected_layers(self):
         for layers in ("every:10", "log:8"):

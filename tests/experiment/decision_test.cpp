@@ -110,6 +110,24 @@ TEST(Forecast, IsTheSumOfAllLayersOnOneRank) {
   EXPECT_TRUE(forecast.simulated);
 }
 
+// Stacked, so that weights are generated once for all depths, while products are paid row by row.
+TEST(Forecast, CountsThePointsOfABundleInTheLayersTheyHave) {
+  const sweep::Sweep sweep = parsed(R"(
+    network = { activation = "tanh", width = 64 }
+    data.batch = 32
+    [sweep]
+    network.depth = [20, 5, 12])");
+  constexpr double weight_seconds = 1e-6;  // dear enough to be seen
+  const Costs costs = made_up_costs(weight_seconds);
+
+  const Forecast forecast = decision(sweep, 1, {}, unlimited, costs).best().forecast;
+
+  const double product = 1e-9 * 32 * 64 * 64;
+  const double passes = (20 + 5 + 12) * 3 * product - 3 * product;
+  EXPECT_EQ(forecast.stacked, 3);
+  EXPECT_NEAR(forecast.seconds / (passes + 20 * weight_seconds * 64 * 64), 1, 1e-9);
+}
+
 TEST(Forecast, GrowsWithTheSweepInAStraightLine) {
   const double thousand = decision(sweep_of(1000, 20, 32), 1).best().forecast.seconds;
   const Forecast million = decision(sweep_of(1'000'000, 20, 32), 1).best().forecast;

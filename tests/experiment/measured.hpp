@@ -57,15 +57,13 @@ pipeline::PointResult forward_and_backward(const nn::NetworkSpec& network,
   const nn::Bundle bundle{network};
   pipeline::Stage<Real> stage(bundle, {0, network.depth()}, 1, observation, [] {});
   const Stack stack = stage.rows(0);
-  State<Real> output = stage.forward(0, nn::input<Real>(bundle, stack));
-  nn::Failures failures(1);
-  stage.backward(0, nn::cotangent(bundle, std::move(output), stack, failures), nn::entry_of(network));
+  stage.backward(0, stage.forward(0, nn::input<Real>(bundle, stack)));
   return std::move(std::move(stage).results().front());
 }
 
 inline MeasuredPoint measure(const sweep::SweepPoint& point, const Row& row, const Prediction& prediction) {
   const nn::NetworkSpec network = network_of(point);
-  const pipeline::Observation observation = row.observation(network.depth());
+  const pipeline::Observation observation = row.observation({network});
   pipeline::PointResult result = precision_of(point) == Precision::float64
                                      ? forward_and_backward<double>(network, observation)
                                      : forward_and_backward<float>(network, observation);

@@ -76,7 +76,25 @@ TEST(Memory, StacksFewerPointsWhenTheyWouldHaveToBeComputedTwice) {
   const int stacked = bundled_points(tight, network, Precision::float32);
 
   EXPECT_LT(stacked, 16);
-  EXPECT_LE(memory_of(network, stacked, Precision::float32, tight, 1, 0).total(), 200 * mebi);
+  const nn::Bundle bundle(std::size_t(stacked), network);
+  EXPECT_LE(memory_of(bundle, Precision::float32, tight, 1, 0).total(), 200 * mebi);
+}
+
+TEST(Memory, CountsThePointsOfABundleInTheLayersTheyHave) {
+  const sweep::Sweep sweep = sweep_of("width = 128", "network.depth = [1000, 100]");
+  const Plan plan = plan_of(sweep, MemoryBudget::unlimited);
+  const nn::NetworkSpec deep = network_of(sweep.point(0)), shallow = network_of(sweep.point(1));
+  const auto use = [&](const nn::Bundle& bundle) {
+    return memory_of(bundle, Precision::float32, plan, 1, 0);
+  };
+
+  const double shallow_alone = use({shallow}).network;
+  const double weights = 100.0 * 128 * 128 * sizeof(float);
+  const double added = use({deep, shallow}).network - use({deep}).network;
+
+  EXPECT_NEAR(added, shallow_alone - weights, 0.01 * shallow_alone);  // heap objects of 100 blocks
+  EXPECT_LT(added, 0.2 * (use({deep, deep}).network - use({deep}).network));
+  EXPECT_EQ(largest_use(sweep, plan).stacked, 2);
 }
 
 TEST(Memory, RefusesALimitBelowOneLayerAndSaysWhatIsNeeded) {

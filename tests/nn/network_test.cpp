@@ -36,6 +36,36 @@ TEST(Bundle, MayHoldPointsThatDifferInAllButTheirUnitWeights) {
   EXPECT_TRUE(may_share_bundle(one, other));
 }
 
+TEST(Bundle, MayHoldPointsOfDifferentDepthWhereBothHaveTheSameWeights) {
+  const NetworkSpec deep = network(Widths::listed({8, 16, 4, 4}), "tanh", 1);
+  const NetworkSpec beginning = network(Widths::listed({8, 16, 4}), "tanh", 1);
+  const NetworkSpec other_output = network(Widths::listed({8, 16, 5}), "tanh", 1);
+  const NetworkSpec even = network(Widths::uniform(2, 16), "tanh", 1);
+
+  EXPECT_TRUE(may_share_bundle(deep, beginning));
+  EXPECT_TRUE(may_share_bundle(beginning, deep));
+  EXPECT_TRUE(may_share_bundle(even, network(Widths::uniform(9, 16), "tanh", 1)));
+  EXPECT_TRUE(may_share_bundle(even, network(Widths::listed({16, 16, 16, 7}), "tanh", 1)));
+  EXPECT_FALSE(may_share_bundle(deep, other_output));
+  EXPECT_FALSE(may_share_bundle(even, network(Widths::listed({16, 16, 7}), "tanh", 1)));
+}
+
+TEST(Bundle, LosesItsLastPointsFirst) {
+  Bundle bundle;
+  for (const int depth : {9, 4, 4, 1}) {
+    bundle.push_back(with_batch(network(Widths::uniform(depth, 8), "tanh", 1), 40));
+  }
+
+  ASSERT_TRUE(is_deepest_first(bundle));
+  for (const auto& [layer, points] :
+       std::vector<std::pair<int, int>>{{1, 4}, {2, 3}, {4, 3}, {5, 1}, {9, 1}, {10, 0}}) {
+    EXPECT_EQ(points_with_layer(bundle, layer), points);
+    EXPECT_EQ(rows_of(microbatch_rows(bundle, 0, 1, layer)), 64 * points);
+  }
+  std::swap(bundle.front(), bundle.back());
+  EXPECT_FALSE(is_deepest_first(bundle));
+}
+
 TEST(Bundle, HoldsNoPointsWithDifferentUnitWeightsOrAnotherLoss) {
   const NetworkSpec one = network(Widths::uniform(5, 16), "tanh", 1);
   NetworkSpec other_seed = one, other_width = one, other_distribution = one;

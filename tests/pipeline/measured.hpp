@@ -16,8 +16,11 @@ namespace gradflow::pipeline {
 
 /// Every layer and every statistic.
 inline Observation everything_of(const nn::Bundle& bundle) {
-  std::vector<int> layers(std::size_t(bundle.front().depth()));
-  std::iota(layers.begin(), layers.end(), 1);
+  Observation::Layers layers;
+  for (const nn::NetworkSpec& point : bundle) {
+    layers[point.depth()].resize(std::size_t(point.depth()));
+    std::iota(layers[point.depth()].begin(), layers[point.depth()].end(), 1);
+  }
   return {layers, stats::of_preset("full", dense_parts())};
 }
 
@@ -44,22 +47,15 @@ std::vector<PointResult> measure(const nn::Bundle& bundle, int microbatches = 1,
     pipeline.emplace_back(
         bundle, partition.blocks_of(k), microbatches, everything_of(bundle), [] {}, checkpointing);
   }
-  nn::Failures failures(bundle.size());
-  std::vector<State<Real>> outputs;
   for (int m = 0; m < microbatches; ++m) {
     State<Real> x = nn::input<Real>(bundle, pipeline.front().rows(m));
     for (Stage<Real>& stage : pipeline) x = stage.forward(m, std::move(x));
-    outputs.push_back(std::move(x));
   }
   for (int m = 0; m < microbatches; ++m) {
-    State<Real> dy =
-        nn::cotangent(bundle, std::move(outputs[std::size_t(m)]), pipeline.back().rows(m), failures);
-    nn::Entry entry = nn::entry_of(bundle.front());
-    for (int k = stages; k-- > 0; entry = nn::Entry::output) {
-      dy = pipeline[std::size_t(k)].backward(m, std::move(dy), entry);
-    }
+    State<Real> dy;
+    for (int k = stages; k-- > 0;) dy = pipeline[std::size_t(k)].backward(m, std::move(dy));
   }
-  nn::Failures found = failures;
+  nn::Failures found(bundle.size());
   std::vector<std::vector<stats::PointTable>> parts(bundle.size());
   for (Stage<Real>& stage : pipeline) {
     std::vector<PointResult> part = std::move(stage).results();

@@ -29,26 +29,36 @@ nn::Bundle assorted_points(const Widths& widths) {
   return bundle;
 }
 
+/// Of four depths, two points deep as often as one; the microbatches of the third have no rows of the
+/// deepest.
+nn::Bundle points_of_several_depths(std::string_view loss) {
+  const auto point = [&](int depth, const char* activation, double sigma_w, double sigma_b, int batch) {
+    return nn::with_loss(
+        nn::with_batch(nn::network(Widths::uniform(depth, 20), activation, sigma_w, sigma_b), batch), loss);
+  };
+  return {point(12, "tanh", 1.3, 0.2, 30),   point(12, "gelu", 1e-30, 0, 70), point(7, "relu", 1.4, 0, 130),
+          point(3, "selu", 1e30, 1e20, 100), point(3, "tanh", 2, 0.1, 1),     point(1, "sigmoid", 1, 0, 64)};
+}
+
 const std::vector<Widths> shapes{
     Widths::uniform(4, 5),   Widths::uniform(4, 10),  Widths::uniform(4, 16),
     Widths::uniform(4, 32),  Widths::uniform(4, 48),  Widths::uniform(4, 50),
     Widths::uniform(4, 100), Widths::uniform(4, 200), Widths::listed({7, 130, 20, 65, 3})};
 
-class EveryShape : public testing::TestWithParam<Widths> {
- protected:
-  /// Calls check(results) for what `bundle` gives under `run`, against each point measured alone in one
-  /// microbatch.
-  template <class Real>
-  static void expect_as_alone(const nn::Bundle& bundle, const std::vector<PointResult>& results) {
-    for (std::size_t i = 0; i < bundle.size(); ++i) {
-      SCOPED_TRACE(testing::Message() << "batch " << bundle[i].batch << ", " << bundle[i].activation.name());
-      const PointResult alone = std::move(measure<Real>({bundle[i]}).front());
-      ASSERT_EQ(results[i].rows.rows(), bundle[i].depth());
-      EXPECT_EQ(results[i].failure, alone.failure);
-      expect_same_statistics(results[i], alone);
-    }
+/// Every point of a bundle that was measured somehow, against the point alone in one microbatch.
+template <class Real>
+void expect_as_alone(const nn::Bundle& bundle, const std::vector<PointResult>& results) {
+  for (std::size_t i = 0; i < bundle.size(); ++i) {
+    SCOPED_TRACE(testing::Message() << "point " << i << ", depth " << bundle[i].depth() << ", batch "
+                                    << bundle[i].batch << ", " << bundle[i].activation.name());
+    const PointResult alone = std::move(measure<Real>({bundle[i]}).front());
+    ASSERT_EQ(results[i].rows.rows(), bundle[i].depth());
+    EXPECT_EQ(results[i].failure, alone.failure);
+    expect_same_statistics(results[i], alone);
   }
-};
+}
+
+class EveryShape : public testing::TestWithParam<Widths> {};
 
 TEST_P(EveryShape, GivesAPointTheSameBitsInABundleAndAlone) {
   const nn::Bundle bundle = assorted_points(GetParam());
@@ -126,6 +136,47 @@ std::string columns(const testing::TestParamInfo<Widths>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Columns, EveryShape, testing::ValuesIn(shapes), columns);
 
+class EveryLoss : public testing::TestWithParam<std::string_view> {};
+
+TEST_P(EveryLoss, EntersWhereAPointEndsInABundleOfSeveralDepths) {
+  const nn::Bundle bundle = points_of_several_depths(GetParam());
+  for (const int microbatches : {1, 2, 3, 5}) {
+    for (const int stages : {1, 2, 3, 4, 12}) {
+      SCOPED_TRACE(testing::Message() << microbatches << " microbatches, " << stages << " stages");
+      expect_as_alone<float>(bundle, measure<float>(bundle, microbatches, stages));
+    }
+    expect_as_alone<double>(bundle, measure<double>(bundle, microbatches, 3));
+  }
+}
+
+TEST_P(EveryLoss, EntersThereHoweverLittleIsKept) {
+  const nn::Bundle bundle = points_of_several_depths(GetParam());
+  for (const Checkpointing& way : ways_of_keeping_less()) {
+    SCOPED_TRACE(testing::Message() << testing::PrintToString(way.spans)
+                                    << ", weights kept: " << way.keep_weights);
+    expect_as_alone<float>(bundle, measure<float>(bundle, 1, 1, way));
+    expect_as_alone<float>(bundle, measure<float>(bundle, 3, 2, way));
+  }
+}
+
+TEST_P(EveryLoss, EntersThereWithAnyNumberOfThreads) {
+  const nn::Bundle bundle = points_of_several_depths(GetParam());
+  for (const int threads : {1, 2, 3}) {
+    SCOPED_TRACE(testing::Message() << threads << " threads");
+    Threads(threads).run([&] {
+      const std::vector<PointResult> results = measure<float>(bundle, 2);
+      Threads(1).run([&] { expect_as_alone<float>(bundle, results); });
+    });
+  }
+}
+
+std::vector<std::string_view> loss_names() {
+  std::vector<std::string_view> names;
+  for (const nn::LossRow& row : nn::losses()) names.push_back(row.name);
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryLoss, testing::ValuesIn(loss_names()), nn::row_name);
+
 class EveryActivation : public testing::TestWithParam<std::string_view> {};
 
 TEST_P(EveryActivation, HasTheSameBitsInABundleAndInMicrobatches) {
@@ -188,13 +239,10 @@ TEST(Stage, RecordsOnlyTheLayersItIsAskedForAndThoseTheSame) {
   const nn::Bundle bundle = assorted_points(Widths::uniform(9, 20));
   const std::vector<PointResult> all = measure<float>(bundle);
   Observation some = everything_of(bundle);
-  some.layers = {1, 4, 9};
+  some.layers = {{9, {1, 4, 9}}};
 
   Stage<float> stage(bundle, {0, 9}, 1, some, [] {});
-  nn::Failures failures(bundle.size());
-  State<float> output = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
-  stage.backward(0, nn::cotangent(bundle, std::move(output), stage.rows(0), failures),
-                 nn::Entry::preactivation);
+  stage.backward(0, stage.forward(0, nn::input<float>(bundle, stage.rows(0))));
   const std::vector<PointResult> results = std::move(stage).results();
 
   for (std::size_t i = 0; i < bundle.size(); ++i) {
@@ -205,15 +253,83 @@ TEST(Stage, RecordsOnlyTheLayersItIsAskedForAndThoseTheSame) {
   }
 }
 
+TEST(Stage, StoresOfEveryPointTheLayersOfItsOwnDepth) {
+  const nn::Bundle bundle = points_of_several_depths("random");
+  const std::vector<PointResult> all = measure<float>(bundle);
+  Observation some = everything_of(bundle);
+  some.layers = {{12, {1, 6, 11, 12}}, {7, {1, 6, 7}}, {3, {1, 3}}, {1, {1}}};  // every:5
+
+  Stage<float> stage(bundle, {0, 12}, 1, some, [] {});
+  stage.backward(0, stage.forward(0, nn::input<float>(bundle, stage.rows(0))));
+  const std::vector<PointResult> results = std::move(stage).results();
+
+  for (std::size_t i = 0; i < bundle.size(); ++i) {
+    const std::vector<int>& layers = some.layers_of(bundle[i]);
+    ASSERT_EQ(results[i].rows.rows(), int(layers.size()));
+    for (int row = 0; row < int(layers.size()); ++row) {
+      expect_same_bits(results[i].rows, row, all[i].rows, layers[std::size_t(row)] - 1);
+    }
+  }
+}
+
+TEST(Stage, HasNoRowsOfAPointThatEndedBeforeIt) {
+  const nn::Bundle bundle = points_of_several_depths("random");
+  const Observation observation = everything_of(bundle);
+
+  EXPECT_EQ(rows_of(Stage<float>(bundle, {0, 4}, 1, observation, [] {}).rows(0)),
+            32 + 96 + 160 + 128 + 32 + 64);
+  const Stage<float> middle(bundle, {4, 7}, 1, observation, [] {});
+  EXPECT_EQ(rows_of(middle.rows(0)), 32 + 96 + 160);
+  EXPECT_EQ(rows_of(middle.rows_sent(0)), 32 + 96);
+  EXPECT_TRUE(Stage<float>(bundle, {7, 12}, 1, observation, [] {}).rows_sent(0).empty());
+}
+
+TEST(Stage, HandsOverTheRowsOfADeepPointFromTheLastToTheFirst) {
+  const nn::Bundle bundle = points_of_several_depths("random");
+  const std::vector<PointResult> whole = measure<float>(bundle);
+  for (const Checkpointing& way : {Checkpointing{}, Checkpointing{{5}, false}, Checkpointing{{2, 1}, true}}) {
+    std::vector<std::vector<stats::PointTable>> parts(bundle.size());
+    const Parts in_fours{4, [&](std::size_t point, stats::PointTable rows) {
+                           parts[point].insert(parts[point].begin(), std::move(rows));
+                         }};
+
+    Stage<float> stage(
+        bundle, {0, 12}, 2, everything_of(bundle), [] {}, way, WeightPasses::at_once, in_fours);
+    for (int m = 0; m < 2; ++m) stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
+    for (int m = 0; m < 2; ++m) stage.backward(m, {});
+    std::vector<PointResult> results = std::move(stage).results();
+
+    for (std::size_t i = 0; i < bundle.size(); ++i) {
+      EXPECT_EQ(int(parts[i].size()), (bundle[i].depth() - 1) / 4);
+      int next_row = results[i].rows.rows();
+      EXPECT_LE(next_row, 4);
+      for (const stats::PointTable& part : parts[i]) {
+        EXPECT_EQ(part.rows(), 4);
+        EXPECT_EQ(part.first_row(), next_row);
+        next_row += part.rows();
+      }
+      parts[i].insert(parts[i].begin(), std::move(results[i].rows));
+      expect_same_statistics({results[i].failure, joined(parts[i])}, whole[i]);
+    }
+  }
+}
+
+TEST(Stage, RefusesABundleWhoseDeepestPointIsNotTheFirst) {
+  nn::Bundle bundle = points_of_several_depths("random");
+  std::swap(bundle.front(), bundle.back());
+
+  EXPECT_THROW(Stage<float>(bundle, {0, 1}, 1, everything_of(bundle), [] {}), BrokenPromise);
+}
+
 TEST(Stage, BreathesBetweenItsBlocks) {
   const nn::Bundle bundle{nn::network(Widths::uniform(9, 20), "tanh", 1)};
   int breaths = 0;
 
   Stage<float> stage(bundle, {0, 9}, 1, everything_of(bundle), [&] { ++breaths; });
   EXPECT_GE(std::exchange(breaths, 0), 9);  // weights take time too
-  State<float> output = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
+  stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
   EXPECT_GE(std::exchange(breaths, 0), 9);
-  stage.backward(0, std::move(output), nn::Entry::preactivation);
+  stage.backward(0, {});
   EXPECT_GE(breaths, 9);
 }
 
@@ -251,20 +367,15 @@ TEST(Stage, FindsTheSameFailureWhenItComputesTwice) {
 
 TEST(Stage, HoldsOneStateOfSeveralMicrobatchesInFlight) {
   const nn::Bundle bundle{nn::with_batch(nn::network(Widths::uniform(5, 32), "tanh", 1.2, 0.1), 100)};
-  const auto backward = [&](Stage<float>& stage, int m, State<float> output, nn::Failures& failures) {
-    stage.backward(m, nn::cotangent(bundle, std::move(output), stage.rows(m), failures),
-                   nn::Entry::preactivation);
-  };
 
   // As 1f1b with a window of 2, where measure() has all of them in flight.
   Stage<float> stage(bundle, {0, 5}, 4, everything_of(bundle), [] {});
-  nn::Failures failures(1);
-  State<float> previous = stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
+  stage.forward(0, nn::input<float>(bundle, stage.rows(0)));
   for (int m = 1; m < 4; ++m) {
-    State<float> next = stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
-    backward(stage, m - 1, std::exchange(previous, std::move(next)), failures);
+    stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
+    stage.backward(m - 1, {});
   }
-  backward(stage, 3, std::move(previous), failures);
+  stage.backward(3, {});
 
   expect_same_statistics(std::move(stage).results().front(), measure<float>(bundle).front());
 }
@@ -272,16 +383,13 @@ TEST(Stage, HoldsOneStateOfSeveralMicrobatchesInFlight) {
 TEST(Stage, GivesTheSameBitsIfWeightGradientsAreAddedLater) {
   const nn::Bundle bundle = assorted_points(Widths::listed({7, 130, 20, 65, 3}));
   Observation all_but_one = everything_of(bundle);
-  std::erase(all_but_one.layers, 2);
+  std::erase(all_but_one.layers[4], 2);
   constexpr int microbatches = 4;
 
   Stage<float> stage(
       bundle, {0, 4}, microbatches, all_but_one, [] {}, Checkpointing{}, WeightPasses::deferred);
-  nn::Failures failures(bundle.size());
   for (int m = 0; m < microbatches; ++m) {
-    State<float> output = stage.forward(m, nn::input<float>(bundle, stage.rows(m)));
-    stage.backward(m, nn::cotangent(bundle, std::move(output), stage.rows(m), failures),
-                   nn::entry_of(bundle.front()));
+    stage.backward(m, stage.forward(m, nn::input<float>(bundle, stage.rows(m))));
     if (m == 2) stage.add_weight_gradients(0);  // two late, then the others
   }
   for (int m = 1; m < microbatches; ++m) stage.add_weight_gradients(m);

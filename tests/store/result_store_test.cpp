@@ -102,6 +102,24 @@ class AResultStore : public testing::Test {
   fs::path directory, path;
 };
 
+/// Rows first .. first + rows of a table, with the columns that are not per layer.
+stats::PointTable part_of(const stats::PointTable& whole, int first, int rows) {
+  stats::PointTable part(std::make_shared<const stats::Columns>(whole.columns()), first, rows);
+  for (int c = 0; c < int(whole.columns().size()); ++c) {
+    const stats::Column& column = whole.columns()[std::size_t(c)];
+    const int skipped = column.per_layer ? (first - whole.first_row()) * column.extent : 0;
+    std::copy_n(whole.values(c).begin() + skipped, part.values(c).size(), part.values(c).begin());
+  }
+  return part;
+}
+
+/// Hands over the last rows first, one at a time, until `left` are left.
+void add_parts(ResultStore& store, std::uint64_t point, const stats::PointTable& whole, int left) {
+  for (int row = whole.rows(); row-- > left;) {
+    store.add_part(point, part_of(whole, whole.first_row() + row, 1));
+  }
+}
+
 struct Cut {
   bool ragged;
   std::size_t smallest_piece_bytes;
@@ -142,6 +160,76 @@ TEST_F(AResultStore, WritesTheSameBytesForAnyCut) {
     world.barrier();
     if (world.rank() == 0) fs::remove(path);
     world.barrier();
+  }
+}
+
+TEST_P(EveryCut, WritesTheSameBytesIfPointsComeInParts) {
+  const SampleSweep sweep{.points = 10, .ragged = GetParam().ragged};
+  run(sweep);
+  const std::string in_one_piece = bytes_of(path);
+  world.barrier();
+  if (world.rank() == 0) fs::remove(path);
+  world.barrier();
+
+  {
+    ResultStore store =
+        ResultStore::open(world, world, path, sweep.schema(),
+                          {.block_bytes = 200, .smallest_piece_bytes = GetParam().smallest_piece_bytes});
+    for (std::uint64_t point = 0; point < sweep.points; ++point) {
+      const stats::PointTable whole = sweep.measured(point, world.rank(), world.size());
+      const int left = std::min(1, whole.rows());
+      add_parts(store, point, whole, left);
+      store.add(point, part_of(whole, whole.first_row(), left), {});
+    }
+    store.close();
+  }
+
+  expect_measurements_of(sweep);
+  EXPECT_TRUE(bytes_of(path) == in_one_piece);
+}
+
+TEST_F(AResultStore, DoesNotCommitAPointBeforeItsLastPart) {
+  const SampleSweep sweep{.points = 3};
+  {
+    ResultStore store = ResultStore::open(world, world, path, sweep.schema(),
+                                          {.block_bytes = 1, .smallest_piece_bytes = nothing_travels});
+    measure(store, sweep, world, 1, 0, 2);
+    store.finish();
+    world.barrier();  // every rank has added the same points
+    add_parts(store, 2, sweep.measured(2, world.rank(), world.size()), world.rank() == 0 ? 1 : 0);
+    store.flush();
+    world.barrier();
+    for (int i = 0; i < 100; ++i) store.progress();
+    world.barrier();
+  }  // killed
+
+  {
+    const ResultFile file = ResultFile::open(path);
+    EXPECT_EQ(file.status(1), Status::done);
+    EXPECT_EQ(file.status(2), Status::not_done);
+    const stats::Column& column = file.column("dgrad_log10_norm_mean");
+    EXPECT_EQ(file.read(column.name, 2).back(), sweep.row(column, 2).back());  // a part is there already
+  }
+  world.barrier();
+  run(sweep);
+  expect_measurements_of(sweep);
+}
+
+TEST_F(AResultStore, MakesThePartsOfAPointThatFailsNaN) {
+  const SampleSweep sweep{.points = 2};
+  {
+    ResultStore store = ResultStore::open(world, world, path, sweep.schema(),
+                                          {.block_bytes = 1, .smallest_piece_bytes = nothing_travels});
+    const stats::PointTable whole = sweep.measured(1, world.rank(), world.size());
+    add_parts(store, 1, whole, 1);
+    store.add(1, part_of(whole, whole.first_row(), 1), {FailureCode::non_finite, 1, 0});
+    store.close();
+  }
+
+  const ResultFile file = ResultFile::open(path);
+  EXPECT_EQ(file.status(1), Status::failed);
+  for (const stats::Column& column : file.columns()) {
+    EXPECT_THAT(file.read(column.name, 1), testing::Each(testing::IsNan())) << column.name;
   }
 }
 

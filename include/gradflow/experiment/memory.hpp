@@ -18,11 +18,10 @@ struct MemoryUse {
   double total() const noexcept { return process + network + gradients + statistics + theory; }
 };
 
-/// What stage `stage` of `stages` holds of bundles of `points` points like `network`: as much as is useful
-/// and fits into the plan's budget, or as little as possible if nothing fits.
+/// What stage `stage` of `stages` holds of bundles like this one: as much as is useful and fits into the
+/// plan's budget, or as little as possible if nothing fits.
 /// @param precision  of signals and weights
-MemoryUse memory_of(const nn::NetworkSpec& network, int points, Precision precision, const Plan& plan,
-                    int stages, int stage);
+MemoryUse memory_of(const nn::Bundle& bundle, Precision precision, const Plan& plan, int stages, int stage);
 
 /// Points like this one that are stacked: as many as make products efficient, as long as the pipeline stays
 /// full and their signals stay within a gibibyte; fewer if the budget then asks for fewer extra operations.

@@ -57,6 +57,9 @@ inline constexpr int most_stacked = 64;
 /// @throws UserError for more stages than ranks or layers, an unknown schedule
 Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int threads_here);
 
+/// Stored layers of a point that go to the file together: the table of a deeper one is written in parts.
+int part_rows(const Plan& plan);
+
 /// Microbatches of one bundle under a plan.
 int microbatches_of(const Plan& plan, const nn::Bundle& bundle);
 

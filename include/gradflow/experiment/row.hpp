@@ -10,6 +10,10 @@
 
 namespace gradflow::experiment {
 
+/// The stored layers of every depth that occurs in a bundle.
+pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selection,
+                                              const nn::Bundle& bundle);
+
 /// The columns of a result file and how a point's row is filled: statistics, effective initialisation,
 /// theory, run facts.
 class Row {
@@ -22,9 +26,12 @@ class Row {
   double bytes_per_layer() const;  ///< of a point's table
   std::vector<int> layers(int depth) const { return layers_.select(depth); }
 
-  /// What a stage has to measure of a network of this depth. It fills the statistics into a table that has
-  /// room for the other columns, so that a point of any depth is held once.
-  pipeline::Observation observation(int depth) const;
+  /// What a stage has to measure of a bundle. It fills the statistics into tables that have room for the
+  /// other columns, so that a point of any depth is held once.
+  pipeline::Observation observation(const nn::Bundle& bundle) const;
+
+  /// Adds to what a stage has measured of some layers what is known without measuring.
+  void complete(stats::PointTable& rows, const nn::NetworkSpec& network, const Prediction& prediction) const;
 
   /// This stage's part of the row of one point: what it measured, completed.
   /// @param wall_seconds  from the end of the bundle before to the end of the point's own, over the points of

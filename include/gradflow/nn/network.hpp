@@ -25,6 +25,8 @@ class Widths {
   int operator[](int signal) const noexcept { return list_.empty() ? width_ : list_[std::size_t(signal)]; }
   int fan_in(int layer) const noexcept { return (*this)[layer - 1]; }
   int fan_out(int layer) const noexcept { return (*this)[layer]; }
+  /// Whether the signals both networks have are equally wide: one is the beginning of the other.
+  bool agree_with(const Widths& other) const noexcept;
   bool operator==(const Widths&) const = default;
 
  private:
@@ -65,20 +67,30 @@ struct NetworkSpec {
   int depth() const noexcept { return widths.depth(); }
 };
 
-/// Points that are executed together: equal seed, widths and weight distribution, so each unit matrix is
-/// generated once.
+/// Points that are executed together: equal seed and weight distribution, equal widths as far as both go, so
+/// each unit matrix is generated once.
+///
+/// The deepest point comes first and the shallowest last: the points that have a layer are the first ones,
+/// their rows the first rows of the stack, and a point that ends leaves at the end.
 using Bundle = std::vector<NetworkSpec>;
 
-/// Whether two points may share a bundle: same unit weight matrices, and a backward pass that enters at the
-/// same place.
+/// Whether two points may share a bundle: same unit weight matrices in the layers both have, and a backward
+/// pass that enters the last layer of each at the same place.
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b);
 
 /// Whether the samples of a point have to be in one microbatch: batch normalisation takes them together.
 bool takes_batch_whole(const NetworkSpec& network);
 
-/// Microbatch `index` of `count` of every point of the bundle, stacked. Cuts fall on multiples of tile_rows.
+/// Whether no point is deeper than the one before it.
+bool is_deepest_first(const Bundle& bundle);
+
+/// How many points have this layer: the first ones. @pre is_deepest_first(bundle)
+int points_with_layer(const Bundle& bundle, int layer);
+
+/// Microbatch `index` of `count` of every point of the bundle that has `layer`, stacked; no rows if none has.
+/// Cuts fall on multiples of tile_rows.
 /// @pre 0 <= index < count <= most_microbatches(bundle)
-Stack microbatch_rows(const Bundle& bundle, int index, int count);
+Stack microbatch_rows(const Bundle& bundle, int index, int count, int layer = 1);
 
 /// The finest cut of a bundle: tiles in its largest batch; 1 if a point takes its batch whole.
 int most_microbatches(const Bundle& bundle);

@@ -20,6 +20,7 @@ struct Job {
   int microbatches = 1;
   Observation observation;
   Checkpointing checkpointing;  ///< of this rank's stage; the others may decide otherwise
+  Parts parts;                  ///< of this rank's rows
 };
 
 /// What an executor asks of the program around it. Every rank of a group answers alike, but for `stop`.

@@ -2,7 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
@@ -15,20 +18,37 @@ namespace gradflow::pipeline {
 /// What a stage has measured of one point when the last microbatch has come back.
 struct PointResult {
   Failure failure;         ///< of the whole network, as far as this stage has heard
-  stats::PointTable rows;  ///< the observed layers of this stage, columns of the observation
+  stats::PointTable rows;  ///< the observed layers of this stage but for parts, columns of the observation
 };
 
-/// What is measured: which layers (ascending, from 1) and what of each.
+/// How the table of a deep point leaves its stage before the point is finished, so that it is never held as a
+/// whole: from its last rows to its first, which are in the PointResult.
+struct Parts {
+  int rows = std::numeric_limits<int>::max();  ///< of each
+  /// @param point  index in the bundle
+  std::function<void(std::size_t point, stats::PointTable rows)> take;
+};
+
+/// What is measured: which layers of a point, and what of each.
 struct Observation {
+  /// The observed layers of a network by its depth, ascending from 1.
+  using Layers = std::map<int, std::vector<int>>;
+
   /// Nothing of no layer.
   Observation() : columns(std::make_shared<const stats::Columns>()) {}
   /// The statistics of `chosen` and no other column.
-  Observation(std::vector<int> observed, stats::Selection chosen);
+  Observation(Layers observed, stats::Selection chosen);
 
-  std::vector<int> layers;
+  /// None of a depth that is not mentioned.
+  const std::vector<int>& layers_of(const nn::NetworkSpec& network) const;
+
+  Layers layers;
   stats::Selection selection;
   std::shared_ptr<const stats::Columns> columns;  ///< of the rows; the first are those of the selection
 };
+
+/// For each of the blocks, whether a network of some depth stores its layer.
+std::vector<bool> observed_blocks(const Observation::Layers& layers, BlockRange blocks);
 
 /// Called between two blocks, so that messages move while a stage computes.
 using Breather = std::function<void()>;
@@ -41,6 +61,7 @@ enum class WeightPasses : std::uint8_t {
 
 template <class Real>
 struct LayerMeasurement;
+class RowParts;
 
 /// This rank's blocks of one bundle: weights, what the microbatches in flight have left, and the rows that
 /// are filled.
@@ -48,6 +69,9 @@ struct LayerMeasurement;
 /// Microbatches go forward in ascending order and come back in ascending order. A layer is observed when its
 /// tape is written, and its row is final when its last weight gradient is; in between lives its
 /// LayerMeasurement. So a stage that keeps few tapes holds few of everything else, at any depth.
+///
+/// Where a point ends its rows leave the stack, turn round here with the cotangent of its loss, and join the
+/// stack again on the way back. A stage behind the end of a point has none of its rows.
 template <class Real>
 class Stage {
  public:
@@ -55,17 +79,17 @@ class Stage {
   /// tapes are not kept: what puts them off would keep as much.
   Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches, const Observation& observation,
         Breather breathe, Checkpointing checkpointing = {},
-        WeightPasses weight_passes = WeightPasses::at_once);
+        WeightPasses weight_passes = WeightPasses::at_once, Parts parts = {});
   Stage(Stage&&) noexcept;
   ~Stage();
 
   /// @param x  what the block before the stage's first one sent (or the data)
-  /// @return   the output of the stage's last block
+  /// @return   the output of the stage's last block, of the points that go on; empty if none does
   State<Real> forward(int microbatch, State<Real> x);
 
-  /// @param dy  gradient of what forward() returned, or of the last preactivation, as `entry` says
+  /// @param dy  gradient of what forward() returned
   /// @return    gradient of x; empty if the stage holds the network's first block
-  State<Real> backward(int microbatch, State<Real> dy, nn::Entry entry);
+  State<Real> backward(int microbatch, State<Real> dy);
 
   /// What backward() put off: adds up the weight gradients of one microbatch. Nothing if they are added at
   /// once. @pre called in ascending order, each after its backward()
@@ -76,7 +100,10 @@ class Stage {
   void learn(const nn::Failures& of_other_stages);
 
   const nn::Bundle& bundle() const noexcept { return bundle_; }
-  Stack rows(int microbatch) const { return nn::microbatch_rows(bundle_, microbatch, microbatches_); }
+  /// Of what forward() is given.
+  Stack rows(int microbatch) const { return rows_at(0, microbatch); }
+  /// Of what forward() returns.
+  Stack rows_sent(int microbatch) const { return rows_at(int(layers_.size()), microbatch); }
 
   /// One entry per point of the bundle. @pre every microbatch has come back, its weight gradients are added
   std::vector<PointResult> results() &&;
@@ -86,8 +113,14 @@ class Stage {
     std::unique_ptr<nn::Block<Real>> block;
     std::unique_ptr<LayerMeasurement<Real>> measurement;
   };
-  using Tapes = std::vector<nn::Tape<Real>>;  ///< of neighbouring blocks
-  using Signals = std::vector<State<Real>>;   ///< before the first block of each piece
+  /// Of one block and one microbatch.
+  struct BlockTape {
+    nn::Tape<Real> going_on;  ///< of the points that have the next block
+    nn::Tape<Real> ending;    ///< of the others
+    State<Real> outputs;      ///< of the others: they begin the way back
+  };
+  using Tapes = std::vector<BlockTape>;      ///< of neighbouring blocks
+  using Signals = std::vector<State<Real>>;  ///< before the first block of each piece
   struct Piece {
     int first = 0;
     int end = 0;
@@ -95,35 +128,54 @@ class Stage {
 
   /// What the weight gradients of a block are products of, kept until they are multiplied.
   struct Factors final : nn::WeightGradient<Real> {
-    void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
-             const Stack& stack) override;
-    std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
-
     struct Pair {
       WeightRole matrix;
       Signal<Real> x;
       Signal<Real> dz;
+      Stack stack;
     };
-    std::vector<Pair> pairs;
+
+    void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+             const Stack& stack) override;
+    std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
+
+    std::vector<Pair> pairs;  ///< of the points that go on and of those that end
   };
 
+  int points_at(int i) const { return nn::points_with_layer(bundle_, first_layer_ + i); }
+  bool some_end_at(int i) const { return points_at(i) > points_at(i + 1); }
+  Stack rows_at(int i, int microbatch) const;
+  const nn::Bundle& bundle_at(int i);
   const nn::Block<Real>& block(int i);
   LayerMeasurement<Real>* measurement(int i);
-  int row_of(int i) const;
   void leave(int i);
+
+  State<Real> forward_through(int i, int microbatch, Stack& stack, State<Real> x, BlockTape& tape,
+                              nn::Observer<Real>& observer);
+  State<Real> forward_rows(int i, const Stack& stack, State<Real> x, nn::Tape<Real>& tape,
+                           nn::Observer<Real>& observer);
+  State<Real> backward_through(int i, int microbatch, Stack& stack, State<Real> dy, BlockTape& tape,
+                               nn::Observer<Real>& observer, nn::WeightGradient<Real>& gradient);
+  State<Real> backward_rows(int i, const Stack& stack, State<Real> dy, nn::Entry entry, nn::Tape<Real>& tape,
+                            nn::Observer<Real>& observer, nn::WeightGradient<Real>& gradient);
 
   State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
   State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
-  State<Real> back_through(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry, Tapes tapes);
-  State<Real> back_from_signals(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
-                                std::size_t level, Signals signals);
+  State<Real> back_through(Piece piece, int microbatch, State<Real> dy, Tapes tapes);
+  State<Real> back_from_signals(Piece piece, int microbatch, State<Real> dy, std::size_t level,
+                                Signals signals);
   void weight_gradient_is_added(int i, int microbatch);
   void finish_weight_gradients(std::size_t most_waiting);
+  std::optional<int> row_of(std::size_t point, int i) const;
+  void make_room_for_waiting();
+  void hand_over_filled_rows();
 
   nn::Bundle bundle_;
+  nn::Bundle first_points_;  ///< of the bundle: the last answer of bundle_at()
   int first_layer_;
   int microbatches_;
   Observation observation_;
+  std::vector<bool> observed_;  ///< by block: some point that has it stores it
   stats::Needs needs_;
   std::vector<WeightRole> matrices_;  ///< of every block
   Breather breathe_;
@@ -131,7 +183,8 @@ class Stage {
   WeightPasses weight_passes_;
   nn::Failures failures_;
   std::vector<Layer> layers_;
-  std::vector<stats::PointTable> tables_;       ///< one per point
+  Parts parts_;
+  std::vector<RowParts> rows_;                  ///< one per point
   std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
   std::vector<Signals> signals_;                ///< [microbatch], otherwise
   std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed

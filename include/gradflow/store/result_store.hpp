@@ -66,7 +66,13 @@ class ResultStore {
   /// For each point, whether it is still to be measured. Failed points are not: they would fail again.
   const std::vector<bool>& unfinished() const;
 
-  /// Takes this rank's rows of one point. A column that is not per layer is taken from the group's first
+  /// Takes some consecutive rows of a point that is not finished: a table too large to be held is handed over
+  /// in parts, the rest with add(). Nobody sees them before the point is committed. Columns that are not per
+  /// layer are ignored.
+  /// @pre as add(), which follows @throws Error
+  void add_part(std::uint64_t point, stats::PointTable&& rows);
+
+  /// Takes this rank's rows of one point, or those that are left of them. A column that is not per layer is taken from the group's first
   /// rank. If any rank of the group reports a failure, the point counts as failed and its statistics become
   /// NaN, facts of the run excepted.
   /// @pre the rows and columns are those of the schema; the point was unfinished
@@ -97,6 +103,7 @@ class ResultStore {
 
  private:
   struct State;
+  void take(std::uint64_t point, stats::PointTable&& rows, Failure failure, bool is_last);
   explicit ResultStore(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
