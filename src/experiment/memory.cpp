@@ -212,22 +212,34 @@ struct Demand {
 /// Whether tables of so many rows go to the file in parts.
 bool in_parts(const Work& work, double rows) { return rows > part_rows(work.plan); }
 
-/// Tables of the points at work, or one part of each, and of those that wait to be written.
-double table_bytes(const Work& work, double rows) {
-  const double table = rows * work.plan.row_bytes;
-  const double held_rows = std::min(rows, double(part_rows(work.plan)));
-  const double points = double(work.plan.points_per_group);
-  const double at_work = std::min(points, work.bundles * work.points) * held_rows * work.plan.row_bytes;
-  const double written_later = std::min({points * table, open_block_points * table, open_block_bytes});
-  const double copy = 6 * sizeof(double) * held_rows;  // a column on its way, or small pieces
-  const bool is_block_open = points > work.bundles * work.points || in_parts(work, rows);
-  return (is_block_open ? at_work + written_later : at_work) + copy;
-}
+/// Tables of the points at work, or one part of each, and what waits to be written.
+struct TableBytes {
+  TableBytes(const Work& work, double rows) {
+    const double table = rows * work.plan.row_bytes;
+    const double held_rows = std::min(rows, double(part_rows(work.plan)));
+    const double points = double(work.plan.points_per_group);
+    at_work = std::min(points, work.bundles * work.points) * held_rows * work.plan.row_bytes;
+    waiting = std::min({points * table - at_work, open_block_points * table, open_block_bytes});
+    copy = std::min(work.plan.row_bytes, 6.0 * sizeof(double)) * held_rows;
+  }
 
-/// One prediction, and what it is made with. Points whose rows are written in parts keep theirs meanwhile.
-double theory_bytes(const Work& work, double rows) {
-  const double predictions = in_parts(work, rows) ? work.bundles * work.points : 1;
-  return work.network.depth() * (predictions * prediction_bytes + prediction_work_bytes);
+  double total() const { return at_work + waiting + copy; }
+
+  double at_work = 0;
+  double waiting = 0;
+  double copy = 0;  ///< a column on its way, or small pieces
+};
+
+/// Predictions, as far as other things have not made room for them.
+double theory_bytes(const Work& work, double rows, double network_bytes) {
+  const double depth = work.network.depth();
+  const double at_work = depth * prediction_work_bytes;
+  if (!in_parts(work, rows)) {  // the network is gone when the last bundle's prediction is made
+    return std::max(0.0, depth * prediction_bytes + at_work - network_bytes);
+  }
+  // Every point keeps its prediction, made for its first part: the other parts are not there yet.
+  const double kept = work.bundles * work.points * depth * prediction_bytes;
+  return kept + std::max(0.0, at_work - TableBytes(work, rows).waiting);
 }
 
 /// Bytes beyond the budget: what a decision is worth if none fits.
@@ -303,7 +315,8 @@ MemoryUse decide(const Work& work, const Demand& demand) {
   MemoryUse use;
   use.process = work.plan.memory.process + libraries_at_work_bytes;
   use.gradients = work.bundles * demand.accumulated + demand.at_work;
-  use.statistics = table_bytes(work, demand.rows) + bookkeeping_bytes * work.bundles * work.network.depth();
+  use.statistics =
+      TableBytes(work, demand.rows).total() + bookkeeping_bytes * work.bundles * work.network.depth();
   use.checkpointing = pipeline::smallest(demand.stage);
   for (const double budget : {work.plan.memory.ample, work.plan.memory.limit}) {
     const double left = (budget - use.total()) / work.bundles;
@@ -315,9 +328,7 @@ MemoryUse decide(const Work& work, const Demand& demand) {
   }
   use.network = work.bundles * pipeline::bytes_of(use.checkpointing, demand.stage);
   if (!use.checkpointing.keeps_tapes()) use.gradients += demand.waiting;
-  use.theory = theory_bytes(work, demand.rows);
-  // The network is gone when the last bundle's prediction is made.
-  if (!in_parts(work, demand.rows)) use.theory = std::max(0.0, use.theory - use.network / work.bundles);
+  use.theory = theory_bytes(work, demand.rows, use.network / work.bundles);
   return use;
 }
 

@@ -55,27 +55,6 @@ std::vector<RowParts> empty_rows(const Observation& observation, BlockRange bloc
 
 }  // namespace
 
-Observation::Observation(Layers observed, stats::Selection chosen)
-    : layers(std::move(observed)),
-      selection(std::move(chosen)),
-      columns(std::make_shared<const stats::Columns>(stats::columns_of(selection))) {}
-
-const std::vector<int>& Observation::layers_of(const nn::NetworkSpec& network) const {
-  static const std::vector<int> none;
-  const auto found = layers.find(network.depth());
-  return found == layers.end() ? none : found->second;
-}
-
-std::vector<bool> observed_blocks(const Observation::Layers& layers, BlockRange blocks) {
-  std::vector<bool> observed(std::size_t(blocks.size()), false);
-  for (const auto& of_depth : layers) {
-    for (const int layer : of_depth.second) {
-      if (blocks.contains(layer - 1)) observed[std::size_t(layer - 1 - blocks.first)] = true;
-    }
-  }
-  return observed;
-}
-
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
                    const Observation& observation, Breather breathe, Checkpointing checkpointing,

@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
 #include "gradflow/pipeline/checkpointing.hpp"
+#include "gradflow/pipeline/observation.hpp"
 #include "gradflow/pipeline/partition.hpp"
 #include "gradflow/stats/catalogue.hpp"
 
@@ -28,27 +28,6 @@ struct Parts {
   /// @param point  index in the bundle
   std::function<void(std::size_t point, stats::PointTable rows)> take;
 };
-
-/// What is measured: which layers of a point, and what of each.
-struct Observation {
-  /// The observed layers of a network by its depth, ascending from 1.
-  using Layers = std::map<int, std::vector<int>>;
-
-  /// Nothing of no layer.
-  Observation() : columns(std::make_shared<const stats::Columns>()) {}
-  /// The statistics of `chosen` and no other column.
-  Observation(Layers observed, stats::Selection chosen);
-
-  /// None of a depth that is not mentioned.
-  const std::vector<int>& layers_of(const nn::NetworkSpec& network) const;
-
-  Layers layers;
-  stats::Selection selection;
-  std::shared_ptr<const stats::Columns> columns;  ///< of the rows; the first are those of the selection
-};
-
-/// For each of the blocks, whether a network of some depth stores its layer.
-std::vector<bool> observed_blocks(const Observation::Layers& layers, BlockRange blocks);
 
 /// Called between two blocks, so that messages move while a stage computes.
 using Breather = std::function<void()>;
