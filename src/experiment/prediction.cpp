@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <utility>
 
 #include <fmt/format.h>
@@ -41,12 +42,28 @@ struct PointColumn {
   double (*value)(const Prediction&);
 };
 
+/// In log10 of the norm, where the law is of ln of its square.
+theory::Increment norm_step(const Prediction& prediction) {
+  constexpr double unit = 2 * std::numbers::ln10;
+  return {prediction.increment.mean / unit, prediction.increment.variance / (unit * unit)};
+}
+
 constexpr const char* stability_meaning = "0 none, 1 attracting, 2 repelling, 3 marginal";
 
 constexpr std::array point_columns{
     PointColumn{"theory_chi1", "factor of E (dE/dz)^2 per layer at the fixed point",
                 "chi1 = sigma_w^2 E phi'(sqrt(q*) x)^2",
                 [](const Prediction& p) { return p.asymptotics.chi1; }},
+    PointColumn{"theory_chi_parallel", "factor of a deviation of the variance per layer at the fixed point",
+                "chi_parallel = dq'/dq at q*",
+                [](const Prediction& p) { return p.asymptotics.chi_parallel; }},
+    PointColumn{"theory_fixed_point_corr", "correlation of two samples in deep layers", "c* = c'(c*)",
+                [](const Prediction& p) { return p.asymptotics.c_star; }},
+    PointColumn{"theory_log10_norm_step_mean", "exact mean change of the log10 of a norm per layer",
+                "E ln(|x'|^2 / |x|^2) / (2 ln 10)", [](const Prediction& p) { return norm_step(p).mean; }},
+    PointColumn{"theory_log10_norm_step_variance", "exact variance of that change, independent over layers",
+                "Var ln(|x'|^2 / |x|^2) / (2 ln 10)^2",
+                [](const Prediction& p) { return norm_step(p).variance; }},
     PointColumn{"theory_depth_scale", "layers over which E (dE/dz)^2 changes by e", "1 / |ln chi1|",
                 [](const Prediction& p) { return p.asymptotics.depth_scale.gradient; }},
     PointColumn{"theory_depth_scale_corr", "layers over which a difference of correlation shrinks by e",
@@ -79,14 +96,27 @@ theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   return dense;
 }
 
-bool all_equal(const std::vector<double>& values) {
-  return std::ranges::all_of(values, [&](double v) { return v == values.front(); });
+template <class Number>
+bool all_equal(const std::vector<Number>& values) {
+  return std::ranges::all_of(values, [&](Number v) { return v == values.front(); });
 }
 
-Prediction nothing_known(int depth) {
-  return {theory::Profile::unknown(depth),
-          {{no_value, theory::Stability::none}, no_value, no_value, {no_value, no_value, no_value}},
-          {no_value, no_value, theory::Stability::none}};
+/// Norms step by step at finite width, where the law is known: equal layers without biases.
+theory::Increment increment_of(const nn::NetworkSpec& network, const theory::DenseNetwork& dense) {
+  const nn::Activation& phi = network.activation;
+  const int width = dense.widths[0];
+  const bool alike = all_equal(dense.widths) && all_equal(dense.sigma_w);
+  if (!alike || dense.sigma_w[0] == 0 || dense.sigma_b[0] != 0 || !phi.positively_homogeneous()) return {};
+  const double variance = dense.sigma_w[0] * dense.sigma_w[0] / width;
+  switch (network.init.scheme->distribution) {
+    case nn::Distribution::normal:
+      return theory::homogeneous_increment(width, variance, phi.slope(1), phi.slope(-1));
+    case nn::Distribution::orthogonal:
+      return phi.name() == "linear" ? theory::orthogonal_linear_increment(dense.sigma_w[0])
+                                    : theory::Increment{};
+    default:
+      return {};
+  }
 }
 
 bool theory_covers(const nn::NetworkSpec& network) {
@@ -120,7 +150,7 @@ std::string known_to_theory(const nn::NetworkSpec& network) {
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
 
 Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
-  Prediction prediction = nothing_known(network.depth());
+  Prediction prediction{.profile = theory::Profile::unknown(network.depth())};
   if (!theory_covers(network)) return prediction;
 
   const theory::DenseNetwork dense = dense_network(network);
@@ -130,6 +160,7 @@ Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of
     prediction.asymptotics =
         theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);
   }
+  prediction.increment = increment_of(network, dense);
   if (all_equal(dense.sigma_b)) prediction.critical = critical_of(dense.activation, dense.sigma_b[0]);
   return prediction;
 }
