@@ -84,7 +84,7 @@ std::vector<CriticalPoint> critical_points(const nn::Activation& phi, double sig
 CriticalPoint critical_sigma_w(const nn::Activation& phi, double sigma_b);
 
 /// Where chi1 = 1 and chi_parallel = 1 at once: q* attracts from below and repels from above (Roberts, Yaida
-/// & Hanin, The Principles of Deep Learning Theory, section 5.3.3).
+/// & Hanin, The Principles of Deep Learning Theory).
 struct HalfStablePoint {
   double sigma_w = not_known;
   double sigma_b = not_known;
