@@ -32,6 +32,9 @@ constexpr std::array layer_columns{
     LayerColumn{"theory_dgrad_log10_rms", "mean-field size of dE/dz_l, 0 at the last layer",
                 "log10 sqrt(prod_{j=l}^{L-1} chi(q_j) N_{j+1}/N_j)",
                 [](const Prediction& p, std::size_t l) { return p.profile.dgrad_log10_rms[l]; }},
+    LayerColumn{"theory_dgrad_corr", "mean-field correlation of two samples' dE/dz_l",
+                "prod_{j=l}^{L-1} E phi'(u1) phi'(u2) / E phi'^2 for a shared cotangent, else 0",
+                [](const Prediction& p, std::size_t l) { return p.profile.dgrad_corr[l]; }},
 };
 
 /// A variable with one value per point.
@@ -83,8 +86,11 @@ constexpr std::array point_columns{
 
 theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   const nn::Widths& widths = network.widths;
-  theory::DenseNetwork dense{
-      .activation = network.activation, .sigma_w = {}, .sigma_b = {}, .widths = {widths[0]}};
+  theory::DenseNetwork dense{.activation = network.activation,
+                             .sigma_w = {},
+                             .sigma_b = {},
+                             .widths = {widths[0]},
+                             .shared_cotangent = network.backward.shared};
   dense.sigma_w.reserve(std::size_t(widths.depth()));
   dense.sigma_b.reserve(std::size_t(widths.depth()));
   dense.widths.reserve(std::size_t(widths.depth()) + 1);
@@ -142,9 +148,9 @@ std::string text_of(const nn::Activation& activation) {
 /// All that theory knows of a network: two with the same text have the same prediction.
 std::string known_to_theory(const nn::NetworkSpec& network) {
   const nn::Initialisation& init = network.init;
-  return fmt::format("{}|{}|{}|{} {} {} {}|{}|{}", network.block, text_of(network.widths),
+  return fmt::format("{}|{}|{}|{} {} {} {}|{}|{} {}", network.block, text_of(network.widths),
                      text_of(network.activation), init.scheme->name, init.sigma_w, init.sigma_b, init.gain,
-                     network.data, network.backward.loss);
+                     network.data, network.backward.loss, network.backward.shared);
 }
 
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
@@ -155,7 +161,10 @@ Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of
 
   const theory::DenseNetwork dense = dense_network(network);
   prediction.profile = theory::predict(dense);
-  if (network.backward.loss != "random") std::ranges::fill(prediction.profile.dgrad_log10_rms, no_value);
+  if (network.backward.loss != "random") {
+    std::ranges::fill(prediction.profile.dgrad_log10_rms, no_value);
+    std::ranges::fill(prediction.profile.dgrad_corr, no_value);
+  }
   if (all_equal(dense.sigma_w) && all_equal(dense.sigma_b)) {
     prediction.asymptotics =
         theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);
@@ -166,7 +175,7 @@ Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of
 }
 
 std::size_t bytes_of(const Prediction& prediction) {
-  return 3 * sizeof(double) * prediction.profile.preact_log10_q.size() + sizeof prediction;
+  return 4 * sizeof(double) * prediction.profile.preact_log10_q.size() + sizeof prediction;
 }
 
 }  // namespace
