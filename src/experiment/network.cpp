@@ -199,6 +199,15 @@ void for_each_combination_of_names(const sweep::Sweep& sweep,
   for_each_combination(sweep, names_something, visit);
 }
 
+bool is_seeds(const sweep::Axis& axis) {
+  return axis.columns.size() == 1 && axis.columns.front().key == "seed";
+}
+
+void for_each_configuration(const sweep::Sweep& sweep,
+                            const std::function<void(const sweep::SweepPoint&)>& visit) {
+  for_each_combination(sweep, std::not_fn(is_seeds), visit);
+}
+
 void require_networks(const sweep::Sweep& sweep) {
   for_each_combination_of_names(sweep, [](const sweep::SweepPoint& point) { network_of(point); });
 }

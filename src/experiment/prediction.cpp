@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <utility>
 
 #include <fmt/format.h>
@@ -31,6 +32,9 @@ constexpr std::array layer_columns{
     LayerColumn{"theory_dgrad_log10_rms", "mean-field size of dE/dz_l, 0 at the last layer",
                 "log10 sqrt(prod_{j=l}^{L-1} chi(q_j) N_{j+1}/N_j)",
                 [](const Prediction& p, std::size_t l) { return p.profile.dgrad_log10_rms[l]; }},
+    LayerColumn{"theory_dgrad_corr", "mean-field correlation of two samples' dE/dz_l",
+                "prod_{j=l}^{L-1} E phi'(u1) phi'(u2) / E phi'^2 for a shared cotangent, else 0",
+                [](const Prediction& p, std::size_t l) { return p.profile.dgrad_corr[l]; }},
 };
 
 /// A variable with one value per point.
@@ -41,12 +45,28 @@ struct PointColumn {
   double (*value)(const Prediction&);
 };
 
+/// In log10 of the norm, where the law is of ln of its square.
+theory::Increment norm_step(const Prediction& prediction) {
+  constexpr double unit = 2 * std::numbers::ln10;
+  return {prediction.increment.mean / unit, prediction.increment.variance / (unit * unit)};
+}
+
 constexpr const char* stability_meaning = "0 none, 1 attracting, 2 repelling, 3 marginal";
 
 constexpr std::array point_columns{
     PointColumn{"theory_chi1", "factor of E (dE/dz)^2 per layer at the fixed point",
                 "chi1 = sigma_w^2 E phi'(sqrt(q*) x)^2",
                 [](const Prediction& p) { return p.asymptotics.chi1; }},
+    PointColumn{"theory_chi_parallel", "factor of a deviation of the variance per layer at the fixed point",
+                "chi_parallel = dq'/dq at q*",
+                [](const Prediction& p) { return p.asymptotics.chi_parallel; }},
+    PointColumn{"theory_fixed_point_corr", "correlation of two samples in deep layers", "c* = c'(c*)",
+                [](const Prediction& p) { return p.asymptotics.c_star; }},
+    PointColumn{"theory_log10_norm_step_mean", "exact mean change of the log10 of a norm per layer",
+                "E ln(|x'|^2 / |x|^2) / (2 ln 10)", [](const Prediction& p) { return norm_step(p).mean; }},
+    PointColumn{"theory_log10_norm_step_variance", "exact variance of that change, independent over layers",
+                "Var ln(|x'|^2 / |x|^2) / (2 ln 10)^2",
+                [](const Prediction& p) { return norm_step(p).variance; }},
     PointColumn{"theory_depth_scale", "layers over which E (dE/dz)^2 changes by e", "1 / |ln chi1|",
                 [](const Prediction& p) { return p.asymptotics.depth_scale.gradient; }},
     PointColumn{"theory_depth_scale_corr", "layers over which a difference of correlation shrinks by e",
@@ -66,8 +86,11 @@ constexpr std::array point_columns{
 
 theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   const nn::Widths& widths = network.widths;
-  theory::DenseNetwork dense{
-      .activation = network.activation, .sigma_w = {}, .sigma_b = {}, .widths = {widths[0]}};
+  theory::DenseNetwork dense{.activation = network.activation,
+                             .sigma_w = {},
+                             .sigma_b = {},
+                             .widths = {widths[0]},
+                             .shared_cotangent = network.backward.shared};
   dense.sigma_w.reserve(std::size_t(widths.depth()));
   dense.sigma_b.reserve(std::size_t(widths.depth()));
   dense.widths.reserve(std::size_t(widths.depth()) + 1);
@@ -79,14 +102,27 @@ theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   return dense;
 }
 
-bool all_equal(const std::vector<double>& values) {
-  return std::ranges::all_of(values, [&](double v) { return v == values.front(); });
+template <class Number>
+bool all_equal(const std::vector<Number>& values) {
+  return std::ranges::all_of(values, [&](Number v) { return v == values.front(); });
 }
 
-Prediction nothing_known(int depth) {
-  return {theory::Profile::unknown(depth),
-          {{no_value, theory::Stability::none}, no_value, no_value, {no_value, no_value, no_value}},
-          {no_value, no_value, theory::Stability::none}};
+/// Norms step by step at finite width, where the law is known: equal layers without biases.
+theory::Increment increment_of(const nn::NetworkSpec& network, const theory::DenseNetwork& dense) {
+  const nn::Activation& phi = network.activation;
+  const int width = dense.widths[0];
+  const bool alike = all_equal(dense.widths) && all_equal(dense.sigma_w);
+  if (!alike || dense.sigma_w[0] == 0 || dense.sigma_b[0] != 0 || !phi.positively_homogeneous()) return {};
+  const double variance = dense.sigma_w[0] * dense.sigma_w[0] / width;
+  switch (network.init.scheme->distribution) {
+    case nn::Distribution::normal:
+      return theory::homogeneous_increment(width, variance, phi.slope(1), phi.slope(-1));
+    case nn::Distribution::orthogonal:
+      return phi.name() == "linear" ? theory::orthogonal_linear_increment(dense.sigma_w[0])
+                                    : theory::Increment{};
+    default:
+      return {};
+  }
 }
 
 bool theory_covers(const nn::NetworkSpec& network) {
@@ -112,30 +148,34 @@ std::string text_of(const nn::Activation& activation) {
 /// All that theory knows of a network: two with the same text have the same prediction.
 std::string known_to_theory(const nn::NetworkSpec& network) {
   const nn::Initialisation& init = network.init;
-  return fmt::format("{}{}|{}|{}|{} {} {} {}|{}|{}", network.block, int(network.normalization.kind),
+  return fmt::format("{}{}|{}|{}|{} {} {} {}|{}|{} {}", network.block, int(network.normalization.kind),
                      text_of(network.widths), text_of(network.activation), init.scheme->name, init.sigma_w,
-                     init.sigma_b, init.gain, network.data, network.backward.loss);
+                     init.sigma_b, init.gain, network.data, network.backward.loss, network.backward.shared);
 }
 
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
 
 Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
-  Prediction prediction = nothing_known(network.depth());
+  Prediction prediction{.profile = theory::Profile::unknown(network.depth())};
   if (!theory_covers(network)) return prediction;
 
   const theory::DenseNetwork dense = dense_network(network);
   prediction.profile = theory::predict(dense);
-  if (network.backward.loss != "random") std::ranges::fill(prediction.profile.dgrad_log10_rms, no_value);
+  if (network.backward.loss != "random") {
+    std::ranges::fill(prediction.profile.dgrad_log10_rms, no_value);
+    std::ranges::fill(prediction.profile.dgrad_corr, no_value);
+  }
   if (all_equal(dense.sigma_w) && all_equal(dense.sigma_b)) {
     prediction.asymptotics =
         theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);
   }
+  prediction.increment = increment_of(network, dense);
   if (all_equal(dense.sigma_b)) prediction.critical = critical_of(dense.activation, dense.sigma_b[0]);
   return prediction;
 }
 
 std::size_t bytes_of(const Prediction& prediction) {
-  return 3 * sizeof(double) * prediction.profile.preact_log10_q.size() + sizeof prediction;
+  return 4 * sizeof(double) * prediction.profile.preact_log10_q.size() + sizeof prediction;
 }
 
 }  // namespace

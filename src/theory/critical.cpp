@@ -49,20 +49,20 @@ std::vector<double> critical_variances(const Moments& moments, double bias_squar
 
 /// The attracting point of the lowest q, else the repelling one, else none.
 CriticalPoint governing(const std::vector<CriticalPoint>& points) {
-  for (Stability wanted : {Stability::attracting, Stability::repelling}) {
+  for (Stability wanted : {Stability::attracting, Stability::marginal, Stability::repelling}) {
     const auto found = std::ranges::find(points, wanted, &CriticalPoint::stability);
     if (found != points.end()) return *found;
   }
-  return {nan, nan, Stability::none};
+  return {};
 }
 
 }  // namespace
 
-CriticalPoint critical_sigma_w(const nn::Activation& phi, double sigma_b) {
+std::vector<CriticalPoint> critical_points(const nn::Activation& phi, double sigma_b) {
   const Moments moments(phi);
   if (phi.positively_homogeneous()) {
     const Scaled sigma_w = sqrt(Scaled::of(1) / moments.slope_square(Scaled::of(1)));
-    return {sigma_w.value(), sigma_b == 0 ? 1 : nan, Stability::marginal};
+    return {{sigma_w.value(), sigma_b == 0 ? 1 : nan, Stability::marginal}};
   }
   const double bias_square = sigma_b * sigma_b;
   std::vector<CriticalPoint> points;
@@ -70,7 +70,31 @@ CriticalPoint critical_sigma_w(const nn::Activation& phi, double sigma_b) {
   for (double q : critical_variances(moments, bias_square)) {
     points.push_back(critical_at(moments, bias_square, q));
   }
-  return governing(points);
+  return points;
+}
+
+CriticalPoint critical_sigma_w(const nn::Activation& phi, double sigma_b) {
+  return governing(critical_points(phi, sigma_b));
+}
+
+std::vector<HalfStablePoint> half_stable_points(const nn::Activation& phi) {
+  const Moments moments(phi);
+  if (phi.positively_homogeneous()) return {};
+  const auto slope_difference = [&](double x) {  // of chi_parallel and chi1, where chi1 = 1
+    const Scaled q = power_of_two(x);
+    return (moments.growth(q) / moments.slope_square(q)).value() - 1;
+  };
+  const std::vector<Decided> signs = decided_signs(slope_difference, -10, 10);
+  std::vector<HalfStablePoint> points;
+  for (std::size_t i = 1; i < signs.size(); ++i) {
+    if (signs[i - 1].sign == signs[i].sign) continue;
+    const double q = std::exp2(root_between(slope_difference, signs[i - 1].x, signs[i].x));
+    const double bias_square = critical_bias_square(moments, q);
+    if (bias_square < 0) continue;
+    points.push_back(
+        {sqrt(Scaled::of(1) / moments.slope_square(Scaled::of(q))).value(), std::sqrt(bias_square), q});
+  }
+  return points;
 }
 
 }  // namespace gradflow::theory

@@ -96,6 +96,18 @@ Increment leaky_relu_increment(int units, double weight_variance, double slope) 
   return {std::log(weight_variance) + mean, second - first * first - squared(std::numbers::pi) / 6};
 }
 
+Increment homogeneous_increment(int units, double weight_variance, double slope_above, double slope_below) {
+  const double steeper = std::max(std::abs(slope_above), std::abs(slope_below));
+  const double flatter = std::min(std::abs(slope_above), std::abs(slope_below));
+  if (steeper == 0) return {};
+  const double variance = weight_variance * squared(steeper);
+  if (flatter == steeper) return linear_increment(units, variance);
+  return flatter == 0 ? relu_increment(units, variance)
+                      : leaky_relu_increment(units, variance, flatter / steeper);
+}
+
+Increment orthogonal_linear_increment(double sigma_w) { return {2 * std::log(sigma_w), 0}; }
+
 double unbiased_linear_gain(int width) { return zero_drift_gain(linear_increment(width, 1.0 / width)); }
 
 double unbiased_relu_gain(int width) { return zero_drift_gain(relu_increment(width, 1.0 / width)); }

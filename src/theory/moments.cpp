@@ -97,6 +97,28 @@ Scaled Moments::slope_square(Scaled q) const {
   return Scaled::of(gaussian_mean(slope_squared, 0, std::sqrt(value), shape_)) * density_ratio(q);
 }
 
+Scaled Moments::mean(Scaled q) const {
+  if (activation_.positively_homogeneous()) {
+    return (Scaled::of(slope_above_) - Scaled::of(slope_below_)) * sqrt(q) *
+           Scaled::of(1 / std::sqrt(2 * std::numbers::pi));
+  }
+  if (is_sine(activation_)) return {};
+  const Curve phi = [this](double z) { return activation_.value(z); };
+  return Scaled::of(gaussian_mean(phi, 0, std::sqrt(inner(q).value()), shape_)) * sqrt(square_ratio(q));
+}
+
+Scaled Moments::slope_fourth(Scaled q) const {
+  if (activation_.positively_homogeneous()) {
+    const Scaled above = Scaled::of(slope_above_) * Scaled::of(slope_above_);
+    const Scaled below = Scaled::of(slope_below_) * Scaled::of(slope_below_);
+    return (above * above + below * below) * Scaled::of(0.5);
+  }
+  const double value = inner(q).value();
+  if (is_sine(activation_)) return Scaled::of((3 + 4 * std::exp(-2 * value) + std::exp(-8 * value)) / 8);
+  const Curve slope_fourth = [this](double z) { return std::pow(activation_.slope(z), 4); };
+  return Scaled::of(gaussian_mean(slope_fourth, 0, std::sqrt(value), shape_)) * density_ratio(q);
+}
+
 Scaled Moments::growth(Scaled q) const {
   if (activation_.positively_homogeneous()) return slope_square(q);
   double value = inner(q).value();

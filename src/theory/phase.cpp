@@ -1,6 +1,7 @@
 #include "gradflow/theory/phase.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -142,6 +143,18 @@ std::string_view name(Stability stability) {
   return "none";
 }
 
+std::string_view name(Phase phase) {
+  constexpr std::array names{"unknown", "ordered", "critical", "chaotic"};
+  return names[std::size_t(phase)];
+}
+
+Phase phase_of(double chi1) {
+  constexpr double no_depth_can_tell = 1e-6;
+  if (std::isnan(chi1)) return Phase::unknown;
+  if (std::abs(chi1 - 1) < no_depth_can_tell) return Phase::critical;
+  return chi1 < 1 ? Phase::ordered : Phase::chaotic;
+}
+
 FixedPoint q_fixed_point(const nn::Activation& phi, double sigma_w, double sigma_b, double input_square) {
   return fixed_point_at(end_of(Layer(phi, sigma_w, sigma_b), input_square));
 }
@@ -149,15 +162,16 @@ FixedPoint q_fixed_point(const nn::Activation& phi, double sigma_w, double sigma
 Asymptotics asymptotics(const nn::Activation& phi, double sigma_w, double sigma_b, double input_square) {
   const Layer layer(phi, sigma_w, sigma_b);
   const End end = end_of(layer, input_square);
-  if (std::isnan(end.q.mantissa)) return {fixed_point_at(end), nan, nan, {nan, nan, nan}};
+  Asymptotics all{.fixed_point = fixed_point_at(end)};
+  if (std::isnan(end.q.mantissa)) return all;
   const Scaled q = limit_of(end.q);
   const Scaled chi1 = layer.chi1(q);
-  const double c_star = c_fixed_point(layer, q);
-  const double c_slope = std::isnan(c_star) ? nan : layer.c_slope(q, c_star);
-  return {fixed_point_at(end),
-          chi1.value(),
-          c_star,
-          {scale_of_slope(layer.q_slope(q).value()), scale_of_slope(c_slope), scale_of_factor(chi1)}};
+  all.chi1 = chi1.value();
+  all.chi_parallel = layer.q_slope(q).value();
+  all.c_star = c_fixed_point(layer, q);
+  const double c_slope = std::isnan(all.c_star) ? nan : layer.c_slope(q, all.c_star);
+  all.depth_scale = {scale_of_slope(all.chi_parallel), scale_of_slope(c_slope), scale_of_factor(chi1)};
+  return all;
 }
 
 }  // namespace gradflow::theory

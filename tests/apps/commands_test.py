@@ -1,6 +1,7 @@
 """Every command of the program: what it prints for people, what it prints for programs, what --help teaches."""
 import html.parser
 import json
+import math
 import os
 import re
 import resource
@@ -37,6 +38,7 @@ OPTIONS = {
             "--set", "--allow-mixed-numerics", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],
+    "theory": ["SWEEP.toml", "--set", "--critical-line", "--json"],
     "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
     "check": ["DIR"],
 }
@@ -133,6 +135,36 @@ class Commands(program.InFolder):
         plan = json.loads(self.out("plan", "sweep.toml", "--set", "seed={range=[0,1000]}", "--ranks", "2", "--threads", "1",
                                    "--json"))
         self.assertEqual((plan["groups"], plan["stages"]), (2, 1))
+
+    def test_theory_predicts_each_configuration_once(self):
+        text = self.out("theory", "sweep.toml")
+        self.assertEqual(len(re.findall(r"(?m)sigma_w = [\d.]+$", text)), 4)  # three seeds each
+        self.assertRegex(text, r"(?m) ordered +attracting +sigma_w = 0.8$")
+        self.assertRegex(text, r"(?m) chaotic +attracting +sigma_w = 2.0$")
+
+    def test_theory_for_programs(self):
+        # sigma_b^2 = 0.05: chi1 of tanh at sigma_w^2 = 1.25 and 2.5, and the critical sigma_w^2.
+        rows = json.loads(self.out("theory", "sweep.toml", "--json", "--set", "init.sigma_b=0.22360679774997896",
+                                   "--set", "init.sigma_w=[1.118033988749895, 1.5811388300841898]"))
+        self.assertEqual([row["phase"] for row in rows], ["ordered", "chaotic"])
+        for row, chi1 in zip(rows, (0.863240, 1.133516)):
+            self.assertLess(abs(row["chi1"] - chi1), 1e-6)
+            self.assertLess(abs(row["critical_sigma_w"] ** 2 - 1.760955), 1e-6)
+            self.assertIsNone(row["log10_norm_per_layer_mean"])  # known for linear and relu only
+
+        relu, = json.loads(self.out("theory", "sweep.toml", "--json", "--set", "network.activation=relu", "--set",
+                                    "network.width=100", "--set", "init.sigma_b=0", "--set", "init.sigma_w=[1.4142135623730951]"))
+        self.assertEqual((relu["phase"], relu["stability"], relu["xi_grad"]), ("critical", "marginal", "inf"))
+        self.assertLess(abs(relu["log10_norm_per_layer_mean"] * 2 * math.log(10) + 0.025421), 1e-6)
+        self.assertLess(abs((relu["log10_norm_per_layer_std"] * 2 * math.log(10)) ** 2 - 0.051940), 1e-6)
+
+    def test_theory_traces_the_critical_line(self):
+        line, = json.loads(self.out("theory", "sweep.toml", "--critical-line", "--json", "--set", "init.sigma_b=[0, 0.5, 1]"))
+        self.assertEqual([point["sigma_b"] for point in line["points"]], [0, 0.5, 1])
+        self.assertAlmostEqual(line["points"][0]["sigma_w"], 1, 12)
+        text = self.out("theory", "sweep.toml", "--critical-line", "--set", 'network.activation=["gelu", "softplus"]')
+        self.assertRegex(text, r"half-stable .*sigma_w\^2 = 1.98305826, sigma_b\^2 = 0.17292239")
+        self.assertRegex(text, r"(?m)^ +2 +- +- +none$")  # softplus is nowhere critical
 
     def test_plan_keeps_costs_for_the_next_time(self):
         environment = os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache")}

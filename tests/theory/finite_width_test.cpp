@@ -101,6 +101,20 @@ TEST(LeakyReluIncrement, OfOneUnitIsAMixtureOfTwoScales) {
 
 TEST(LeakyReluIncrement, RefusesASlopeOfZero) { EXPECT_THROW(leaky_relu_increment(10, 1, 0), BrokenPromise); }
 
+TEST(HomogeneousIncrement, IsTheLawOfItsSlopes) {
+  EXPECT_EQ(homogeneous_increment(100, 0.02, 1, 1).mean, linear_increment(100, 0.02).mean);
+  EXPECT_EQ(homogeneous_increment(100, 0.02, 1, 0).variance, relu_increment(100, 0.02).variance);
+  EXPECT_EQ(homogeneous_increment(100, 0.02, 1, 0.1).mean, leaky_relu_increment(100, 0.02, 0.1).mean);
+  EXPECT_TRUE(std::isnan(homogeneous_increment(100, 0.02, 0, 0).mean));
+}
+
+TEST(HomogeneousIncrement, TakesTheSteeperSlopeFirst) {
+  // Slopes (1, 2) are (2, 1) reflected, and twice (1, 1/2).
+  EXPECT_NEAR(homogeneous_increment(7, 0.02, 1, 2).mean, leaky_relu_increment(7, 0.08, 0.5).mean, 1e-13);
+  EXPECT_NEAR(homogeneous_increment(7, 0.02, 1, -2).variance, leaky_relu_increment(7, 1, 0.5).variance,
+              1e-12);
+}
+
 TEST(UnbiasedGain, AtHundredUnitsIsThePublishedOne) {
   EXPECT_NEAR(unbiased_linear_gain(100), 1.005029, six_digits);
   EXPECT_NEAR(unbiased_relu_gain(100), 1.432304, six_digits);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gradflow/core/errors.hpp"
 #include "gradflow/theory/moments.hpp"
 #include "theory/brute_force.hpp"
 
@@ -152,6 +153,21 @@ TEST_P(SaturatingActivation, KeepsTheSlopeOfItsBoundaryLayer) {
     const double integral = (moments.slope_square(q) * sqrt(q)).value() * std::sqrt(2 * std::numbers::pi);
 
     EXPECT_NEAR(integral / GetParam().integral, 1, promise);
+  }
+}
+
+TEST(GaussianMean, RefusesAKinkNobodyTold) {
+  const Curve bent = [](double z) { return std::abs(z - 0.3); };
+  for (double deviation : {0.5, 1.0, 3.0, 10.0}) {
+    EXPECT_THROW(gaussian_mean(bent, 0, deviation, {}), UserError) << deviation;
+
+    const double told = gaussian_mean(bent, 0, deviation, {.breaks = {0.3}});
+
+    // E |z - a| = deviation sqrt(2/pi) exp(-x^2/2) + a erf(x / sqrt 2), x = a / deviation.
+    const double x = 0.3 / deviation;
+    const double folded = deviation * std::sqrt(2 / std::numbers::pi) * std::exp(-x * x / 2) +
+                          0.3 * std::erf(x / std::numbers::sqrt2);
+    EXPECT_NEAR(told / folded, 1, 1e-12) << deviation;
   }
 }
 

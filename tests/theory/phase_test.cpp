@@ -1,5 +1,6 @@
 #include "gradflow/theory/phase.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -91,6 +92,52 @@ TEST_P(HalfStablePoint, HasBothSlopesEqualToOne) {
   EXPECT_NEAR(critical.sigma_w * critical.sigma_w, sigma_w_squared, 2e-8);
   EXPECT_NEAR(q_map_slope(named(name), critical.sigma_w, critical.q), 1, 1e-7);
   EXPECT_NEAR(chi1(named(name), critical.sigma_w, critical.q), 1, 1e-12);
+}
+
+TEST_P(HalfStablePoint, IsTheOnlyOneOfItsActivation) {
+  const auto& [name, sigma_w_squared, sigma_b_squared] = GetParam();
+
+  const auto points = half_stable_points(named(name));
+
+  ASSERT_EQ(points.size(), 1u);
+  EXPECT_NEAR(points[0].sigma_w * points[0].sigma_w, sigma_w_squared,
+              6e-9);  // half of the last digit printed
+  EXPECT_NEAR(points[0].sigma_b * points[0].sigma_b, sigma_b_squared, 6e-9);
+  EXPECT_NEAR(chi1(named(name), points[0].sigma_w, points[0].q), 1, 1e-12);
+  EXPECT_NEAR(q_map_slope(named(name), points[0].sigma_w, points[0].q), 1, 1e-12);
+  EXPECT_NEAR(q_map(named(name), points[0].sigma_w, points[0].sigma_b, points[0].q) / points[0].q, 1, 1e-12);
+}
+
+TEST(HalfStablePoints, AreNoneWhereTheLengthMapIsConcaveOrStraight) {
+  EXPECT_TRUE(half_stable_points(named("tanh")).empty());
+  EXPECT_TRUE(half_stable_points(named("relu")).empty());
+}
+
+TEST(CriticalPoints, OfGeluAreSeveralAtSmallBias) {
+  const std::vector<CriticalPoint> points = critical_points(named("gelu"), 0);
+
+  ASSERT_FALSE(points.empty());
+  EXPECT_NEAR(points[0].sigma_w, 2, 1e-12);  // phi'(0) = 1/2
+  EXPECT_TRUE(std::ranges::is_sorted(points, {}, &CriticalPoint::q));
+}
+
+TEST(PhaseOf, ChangesAtOne) {
+  EXPECT_EQ(phase_of(0.99), Phase::ordered);
+  EXPECT_EQ(phase_of(1 + 1e-9), Phase::critical);
+  EXPECT_EQ(phase_of(1.01), Phase::chaotic);
+  EXPECT_EQ(phase_of(not_known), Phase::unknown);
+  EXPECT_EQ(name(Phase::chaotic), "chaotic");
+}
+
+TEST(ChiParallel, IsTheSlopeOfTheLengthMapAtItsFixedPoint) {
+  const Asymptotics all = asymptotics(named("tanh"), 1.5, 0.3);
+  const double q = all.fixed_point.q;
+  const double h = 1e-4;  // central difference: h^2 of a third derivative of order 1, and rounding / h
+
+  const double difference = q_map(named("tanh"), 1.5, 0.3, q + h) - q_map(named("tanh"), 1.5, 0.3, q - h);
+
+  EXPECT_NEAR(all.chi_parallel, difference / (2 * h), 1e-8);
+  EXPECT_NEAR(all.depth_scale.q, -1 / std::log(all.chi_parallel), 1e-12);
 }
 
 class EveryActivation : public testing::TestWithParam<nn::Activation> {};

@@ -8,6 +8,7 @@
 
 #include "gradflow/core/errors.hpp"
 #include "gradflow/theory/maps.hpp"
+#include "gradflow/theory/moments.hpp"
 #include "gradflow/theory/phase.hpp"
 
 namespace gradflow::theory {
@@ -53,6 +54,29 @@ TEST(Profile, FollowsTheMapsLayerByLayer) {
       q = q_map(phi, sigma_w, sigma_b, q);
     }
   }
+}
+
+TEST(Profile, OfASharedCotangentIsThatOfTheSharedSlopes) {
+  for (const char* name : {"tanh", "hard_tanh", "gelu", "relu", "sin"}) {
+    DenseNetwork network = uniform(name, 60, 1.3, 0.2);
+    network.shared_cotangent = true;
+
+    const Profile profile = predict(network);
+
+    double correlation = 1;
+    for (std::size_t i = 60; i-- > 0;) {
+      ASSERT_NEAR(profile.dgrad_corr[i], correlation, 1e-10) << name << " layer " << i + 1;
+      if (i == 0) break;
+      const Moments moments(network.activation);
+      const Scaled q = Scaled::of(std::pow(10, profile.preact_log10_q[i - 1]));
+      const Scaled shared = moments.slope_product(q, profile.preact_corr[i - 1]);
+      correlation *= (shared / moments.slope_square(q)).value();
+    }
+  }
+}
+
+TEST(Profile, OfIndependentCotangentsIsUncorrelated) {
+  for (double c : predict(uniform("tanh", 5, 1.3, 0.2)).dgrad_corr) EXPECT_EQ(c, 0);
 }
 
 TEST(Profile, OfTheCorrelationStaysExactWhenItIsInterpolated) {

@@ -22,6 +22,14 @@ Precision precision_of(const sweep::SweepPoint& point);
 void for_each_combination_of_names(const sweep::Sweep& sweep,
                                    const std::function<void(const sweep::SweepPoint&)>& visit);
 
+/// Whether the axis is nothing but seeds.
+bool is_seeds(const sweep::Axis& axis);
+
+/// Calls visit with the first point of every configuration: every combination of values, an axis of seeds
+/// alone standing still at its first.
+void for_each_configuration(const sweep::Sweep& sweep,
+                            const std::function<void(const sweep::SweepPoint&)>& visit);
+
 /// Refuses a sweep in which some combination of values describes no network. Looks at every combination of
 /// names, so it costs nothing for a million seeds.
 /// @throws UserError as network_of()

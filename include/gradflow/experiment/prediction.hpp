@@ -7,6 +7,7 @@
 
 #include "gradflow/nn/network.hpp"
 #include "gradflow/stats/table.hpp"
+#include "gradflow/theory/finite_width.hpp"
 #include "gradflow/theory/phase.hpp"
 #include "gradflow/theory/profile.hpp"
 
@@ -15,8 +16,9 @@ namespace gradflow::experiment {
 /// What theory says of one network, stored beside its measurement. NaN where no theory applies.
 struct Prediction {
   theory::Profile profile;
-  theory::Asymptotics asymptotics;
-  theory::CriticalPoint critical;
+  theory::Asymptotics asymptotics{};
+  theory::CriticalPoint critical{};
+  theory::Increment increment{};  ///< of the squared norm, per layer
 };
 
 Prediction predict(const nn::NetworkSpec& network);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <span>
 
 /// Exact laws of finite networks without biases and with Gaussian weights.
@@ -10,10 +11,10 @@
 /// independent.
 namespace gradflow::theory {
 
-/// Mean and variance of s.
+/// Mean and variance of s; NaN where no law is known.
 struct Increment {
-  double mean = 0;
-  double variance = 0;
+  double mean = std::numeric_limits<double>::quiet_NaN();
+  double variance = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// s = ln(v chi^2_units): mean ln(2v) + psi(units/2), variance psi_1(units/2).
@@ -25,6 +26,13 @@ Increment relu_increment(int units, double weight_variance);
 /// s = ln(v (chi^2_M + slope^2 chi^2_{units - M})), by the Laplace transform of its argument.
 /// @pre slope != 0
 Increment leaky_relu_increment(int units, double weight_variance, double slope);
+
+/// The law of any phi with phi(a z) = a phi(z) for a > 0: slopes phi'(0+) and phi'(0-). Unknown where both
+/// are 0.
+Increment homogeneous_increment(int units, double weight_variance, double slope_above, double slope_below);
+
+/// Orthogonal square weights, sigma_w Q, keep directions' norms: s = ln sigma_w^2 without any variance.
+Increment orthogonal_linear_increment(double sigma_w);
 
 /// The sigma_w at which E s = 0 in layers of equal width: a random walk of log norms without drift
 /// (Sussillo & Abbott 2014).

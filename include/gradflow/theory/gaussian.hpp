@@ -22,6 +22,7 @@ struct Shape {
 /// in a strip (Trefethen & Weideman 2014). Otherwise Gauss-Legendre panels, cut at the breaks and, where f's
 /// features around z = 0 are narrow against the Gaussian, at z = 0, +-2, +-6, +-18, +-54.
 /// @param deviation  >= 0; 0 gives f(mean)
+/// @throws UserError if it has not converged: f has a kink that is not among the breaks
 double gaussian_mean(const Curve& f, double mean, double deviation, const Shape& shape);
 
 /// E f(z1) f(z2) for z1, z2 ~ N(0, deviation^2) with correlation c: as the mean over z1 of f(z1) E[f(z2) |

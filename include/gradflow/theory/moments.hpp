@@ -18,11 +18,20 @@ class Moments {
 
   const nn::Activation& activation() const noexcept { return activation_; }
 
+  /// Where phi or a derivative that matters to a quadrature jumps.
+  const std::vector<double>& breaks() const noexcept { return shape_.breaks; }
+
   /// E phi(z)^2. At q = 0: phi(0)^2.
   Scaled square(Scaled q) const;
 
+  /// E phi(z). Where only power laws are left, to 2^-55 of sqrt(E phi^2).
+  Scaled mean(Scaled q) const;
+
   /// E phi'(z)^2. At q = 0: its limit, the mean of the squared one-sided slopes at 0.
   Scaled slope_square(Scaled q) const;
+
+  /// E phi'(z)^4.
+  Scaled slope_fourth(Scaled q) const;
 
   /// d E phi(z)^2 / dq = E phi(z) phi'(z) z / q. At q = 0: its limit, to 1e-7 where
   /// phi(0) != 0.

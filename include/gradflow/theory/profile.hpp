@@ -14,6 +14,7 @@ struct DenseNetwork {
   std::vector<int> widths;      ///< [depth + 1] input first
   double input_square = 1;      ///< E h_0^2
   double input_correlation = 0;
+  bool shared_cotangent = false;  ///< one cotangent for all samples, else independent ones
 };
 
 /// What theory predicts for layers 1..depth. NaN where it has nothing to say.
@@ -21,6 +22,7 @@ struct Profile {
   std::vector<double> preact_log10_q;   ///< [depth] log10 E z_l^2
   std::vector<double> preact_corr;      ///< [depth] correlation of two samples
   std::vector<double> dgrad_log10_rms;  ///< [depth] log10 sqrt(E (dE/dz_l)^2); 0 at the last layer
+  std::vector<double> dgrad_corr;       ///< [depth] correlation of two samples' dE/dz_l; 0 unless shared
 
   /// All NaN: for networks no theory covers.
   static Profile unknown(int depth);
