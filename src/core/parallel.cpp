@@ -45,7 +45,7 @@ void Threads::run(const std::function<void()>& work) { arena_->arena.execute(wor
 int concurrency() { return tbb::this_task_arena::max_concurrency(); }
 
 void parallel_for(int n, const std::function<void(int)>& body) {
-  if (n == 1 || concurrency() == 1) {
+  if (n <= 1 || concurrency() == 1) {
     for (int i = 0; i < n; ++i) {
       body(i);
       BetweenTasks::a_task_has_ended();

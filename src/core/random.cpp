@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "gradflow/core/simd.hpp"
 
@@ -96,6 +97,35 @@ struct Pairs {
   Float odd;
 };
 
+/// Two packs that go through a formula side by side: in a pack alone each operation waits for the one before.
+struct Twin {
+  Float a;
+  Float b;
+
+  friend Twin operator+(const Twin& x, const Twin& y) { return {x.a + y.a, x.b + y.b}; }
+  friend Twin operator-(const Twin& x, const Twin& y) { return {x.a - y.a, x.b - y.b}; }
+  friend Twin operator*(const Twin& x, const Twin& y) { return {x.a * y.a, x.b * y.b}; }
+};
+
+/// f of a pack, or of each of two.
+template <class F>
+HWY_INLINE Float each(F f, Float x) {
+  return f(x);
+}
+template <class F>
+HWY_INLINE Twin each(F f, const Twin& x) {
+  return {f(x.a), f(x.b)};
+}
+
+template <class P>
+HWY_INLINE P number(double x) {
+  if constexpr (std::is_same_v<P, Twin>) {
+    return {constant<Float>(x), constant<Float>(x)};
+  } else {
+    return constant<P>(x);
+  }
+}
+
 /// Odd multiples of 2^-24 in (-1, 1): exact in float32, symmetric about 0 and never 0.
 Float symmetric(Words bits) {
   const auto signed_bits = simd::hn::ShiftRight<8>(BitCast(integers, bits));
@@ -114,44 +144,60 @@ Float fine_unit_interval(Words bits) {
 
 /// The polynomial with these coefficients, highest power first: two Horner chains in x^2, which run side by
 /// side.
-template <std::size_t n>
-Float polynomial(Float x, const double (&coefficients)[n]) {
-  const Float square = x * x;
-  Float sums[2] = {constant<Float>(coefficients[0]), constant<Float>(coefficients[1])};
-  for (std::size_t i = 2; i < n; ++i) sums[i % 2] = sums[i % 2] * square + constant<Float>(coefficients[i]);
+template <class P, std::size_t n>
+HWY_INLINE P polynomial(P x, const double (&coefficients)[n]) {
+  const P square = x * x;
+  P sums[2] = {number<P>(coefficients[0]), number<P>(coefficients[1])};
+  for (std::size_t i = 2; i < n; ++i) sums[i % 2] = sums[i % 2] * square + number<P>(coefficients[i]);
   return sums[(n - 1) % 2] + x * sums[n % 2];
 }
 
-/// ln u. @pre 2^-126 <= u <= 1
-Float natural_logarithm(Float u) {
-  const auto bits = BitCast(integers, u);
-  const auto half_root = Set(integers, 0x3F3504F3);  // sqrt(1/2): u = m 2^e with m in [sqrt(1/2), sqrt 2)
-  const auto exponent = simd::hn::ShiftRight<23>(bits - half_root);
-  const Float x = BitCast(floats, bits - simd::hn::ShiftLeft<23>(exponent)) - constant<Float>(1);
-  const Float e = simd::hn::ConvertTo(floats, exponent);
-  const Float square = x * x;
+/// The exponent e of u = m 2^e with m in [sqrt(1/2), sqrt 2).
+HWY_INLINE simd::Pack<std::int32_t> exponent_of(Float u) {
+  return simd::hn::ShiftRight<23>(BitCast(integers, u) - Set(integers, 0x3F3504F3));
+}
 
-  Float sum =
+/// ln u. @pre 2^-126 <= u <= 1
+template <class P>
+HWY_INLINE P natural_logarithm(P u) {
+  const P e = each([](Float v) { return simd::hn::ConvertTo(floats, exponent_of(v)); }, u);
+  const P mantissa = each(
+      [](Float v) { return BitCast(floats, BitCast(integers, v) - simd::hn::ShiftLeft<23>(exponent_of(v))); },
+      u);
+  const P x = mantissa - number<P>(1);
+  const P square = x * x;
+
+  P sum =
       x * square *
       polynomial(x, {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
                      -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1});
-  sum = sum + e * constant<Float>(-2.12194440e-4) - constant<Float>(0.5) * square;
-  return x + sum + e * constant<Float>(0.693359375);  // ln 2 = 0.693359375 - 2.12194440e-4
+  sum = sum + e * number<P>(-2.12194440e-4) - number<P>(0.5) * square;
+  return x + sum + e * number<P>(0.693359375);  // ln 2 = 0.693359375 - 2.12194440e-4
 }
 
-/// A point of the unit circle with a uniform angle. Bit 31: sign of x; bit 30: x and y swapped; the others:
-/// an angle in
-/// (-pi/4, pi/4), an odd multiple of pi 2^-26.
-Pairs point_on_circle(Words bits) {
-  const Float angle = symmetric(simd::hn::ShiftLeft<2>(bits)) * constant<Float>(0.7853981633974483);
-  const Float square = angle * angle;
-  const Float sine =
-      angle + angle * square * polynomial(square, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1});
-  const Float cosine =
-      constant<Float>(1) - constant<Float>(0.5) * square +
-      square * square *
-          polynomial(square, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2});
+/// Sine and cosine of an angle in (-pi/4, pi/4).
+template <class P>
+struct Point {
+  P sine;
+  P cosine;
+};
 
+template <class P>
+HWY_INLINE Point<P> point_at(P angle) {
+  const P square = angle * angle;
+  return {angle + angle * square * polynomial(square, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}),
+          number<P>(1) - number<P>(0.5) * square +
+              square * square *
+                  polynomial(square, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2})};
+}
+
+/// An odd multiple of pi 2^-26 in (-pi/4, pi/4), from the lowest 30 bits.
+HWY_INLINE Float angle_of(Words bits) {
+  return symmetric(simd::hn::ShiftLeft<2>(bits)) * constant<Float>(0.7853981633974483);
+}
+
+/// A point of the unit circle with a uniform angle. Bit 31: sign of x; bit 30: x and y swapped.
+HWY_INLINE Pairs turned(Words bits, Float sine, Float cosine) {
   const Words sign = simd::hn::And(bits, Set(words, 0x80000000u));
   const Float signed_cosine = BitCast(floats, simd::hn::Xor(BitCast(words, cosine), sign));
   const auto swapped = simd::hn::MaskFromVec(
@@ -160,10 +206,14 @@ Pairs point_on_circle(Words bits) {
 }
 
 /// Box and Muller, A note on the generation of random normal deviates (1958).
-Pairs box_muller(const ColumnPairs& bits) {
-  const Float radius = simd::sqrt(constant<Float>(-2) * natural_logarithm(fine_unit_interval(bits.even)));
-  const Pairs point = point_on_circle(bits.odd);
-  return {radius * point.even, radius * point.odd};
+HWY_INLINE std::array<Pairs, 2> box_muller(const ColumnPairs& first, const ColumnPairs& second) {
+  const Twin uniform{fine_unit_interval(first.even), fine_unit_interval(second.even)};
+  const Twin square = number<Twin>(-2) * natural_logarithm(uniform);
+  const Float radius[2] = {simd::sqrt(square.a), simd::sqrt(square.b)};
+  const Point<Twin> point = point_at(Twin{angle_of(first.odd), angle_of(second.odd)});
+  const Pairs a = turned(first.odd, point.sine.a, point.cosine.a);
+  const Pairs b = turned(second.odd, point.sine.b, point.cosine.b);
+  return {{{radius[0] * a.even, radius[0] * a.odd}, {radius[1] * b.even, radius[1] * b.odd}}};
 }
 
 /// sqrt(2) erfinv(x) for x^2 < 1 - e^-5: the central branch of Giles, Approximating the erfinv function (GPU
@@ -186,44 +236,55 @@ Float unit_variance_uniform(Words bits) { return constant<Float>(1.7320508075688
 
 /// Steps through the row; a step gives whole packs, of which the last is cut. So no number knows how long the
 /// row is.
+/// @param make  two pairs of packs of numbers out of two of words
 template <class Number, class Out, class Make>
 void fill(Stream stream, std::uint32_t row, std::span<Out> out, Make make) {
   const RandomRow source(stream, row);
   alignas(64) Number step[columns_per_step];
   for (std::size_t first = 0; first < out.size(); first += columns_per_step) {
+    const std::array<ColumnPairs, together> bits = source.step(static_cast<std::uint32_t>(first / 4));
     Number* place = step;
-    for (const ColumnPairs& bits : source.step(static_cast<std::uint32_t>(first / 4))) {
-      const auto pairs = make(bits);
-      simd::hn::StoreInterleaved2(pairs.even, pairs.odd, simd::Tag<Number>(), place);
-      place += 4 * counters;
+    for (std::size_t i = 0; i < together; i += 2) {
+      for (const auto& pairs : make(bits[i], bits[i + 1])) {
+        simd::hn::StoreInterleaved2(pairs.even, pairs.odd, simd::Tag<Number>(), place);
+        place += 4 * counters;
+      }
     }
     std::copy_n(step, std::min<std::size_t>(columns_per_step, out.size() - first), out.begin() + first);
   }
 }
 
+/// The same where each number comes from one word.
+template <class Out, class Make>
+void fill_each(Stream stream, std::uint32_t row, std::span<Out> out, Make make) {
+  const auto pairs = [make](const ColumnPairs& bits) { return Pairs{make(bits.even), make(bits.odd)}; };
+  fill<float>(stream, row, out, [pairs](const ColumnPairs& first, const ColumnPairs& second) {
+    return std::array{pairs(first), pairs(second)};
+  });
+}
+
 }  // namespace
 
 void fill_bits(Stream stream, std::uint32_t row, std::span<std::uint32_t> out) {
-  fill<std::uint32_t>(stream, row, out, [](const ColumnPairs& bits) { return bits; });
+  fill<std::uint32_t>(stream, row, out, [](const ColumnPairs& first, const ColumnPairs& second) {
+    return std::array{first, second};
+  });
 }
 
 template <class Real>
 void fill_normal(Stream stream, std::uint32_t row, std::span<Real> out) {
-  fill<float>(stream, row, out, [](const ColumnPairs& bits) { return box_muller(bits); });
+  fill<float>(stream, row, out,
+              [](const ColumnPairs& first, const ColumnPairs& second) { return box_muller(first, second); });
 }
 
 template <class Real>
 void fill_uniform(Stream stream, std::uint32_t row, std::span<Real> out) {
-  fill<float>(stream, row, out, [](const ColumnPairs& bits) {
-    return Pairs{unit_variance_uniform(bits.even), unit_variance_uniform(bits.odd)};
-  });
+  fill_each(stream, row, out, unit_variance_uniform);
 }
 
 template <class Real>
 void fill_truncated_normal(Stream stream, std::uint32_t row, std::span<Real> out) {
-  fill<float>(stream, row, out, [](const ColumnPairs& bits) {
-    return Pairs{truncated_normal(bits.even), truncated_normal(bits.odd)};
-  });
+  fill_each(stream, row, out, truncated_normal);
 }
 
 template void fill_normal(Stream, std::uint32_t, std::span<float>);

@@ -181,13 +181,14 @@ SlopeCounts multiply_by_slope(const Activation& phi, std::span<const Real> z, st
       kernels.slope(scale_of<Real>(phi, z_exponent), z.data(), width, d.data(), phi.parameter(),
                     saturation_threshold * phi.sup_slope(), phi.slope_has_zeros());
   SlopeCounts counts{.saturated = sweep.saturated, .lost_log2 = {}};
-  const bool too_small = kernels.scaled_slope && sweep.largest_before > 0 && sweep.largest_after < vanished;
+  const bool too_small = kernels.scaled_slope && sweep.largest < vanished &&
+                         std::ranges::any_of(before, [](Real v) { return v != 0; });
   if (!too_small && !sweep.lost) {
-    code = rescale(d, d_exponent, sweep.largest_after);
+    code = rescale(d, d_exponent, sweep.largest);
     return counts;
   }
   const std::vector<Scaled> products = exact_products<Real>(phi, z, z_exponent, before);
-  code = too_small ? store_scaled(products, d, d_exponent) : rescale(d, d_exponent, sweep.largest_after);
+  code = too_small ? store_scaled(products, d, d_exponent) : rescale(d, d_exponent, sweep.largest);
   counts.lost_log2 = lost_of<Real>(products, exponent, d);
   return counts;
 }

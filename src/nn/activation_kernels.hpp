@@ -18,8 +18,7 @@ struct ArgumentScale {
 /// What one sweep over a row of slopes finds.
 template <class Real>
 struct SlopeSweep {
-  Real largest_before = 0;  ///< max|d| as it came
-  Real largest_after = 0;   ///< max|d phi'|
+  Real largest = 0;  ///< max|d phi'|
   std::int64_t saturated = 0;
   bool lost = false;  ///< some product is 0 though neither factor is, as far as this arithmetic tells
 };

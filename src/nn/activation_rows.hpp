@@ -84,24 +84,23 @@ SlopeSweep<Real> slope_row(const ArgumentScale<Real>& scale, const Real* z, int 
                            double parameter, double threshold, bool zero_is_exact) {
   using P = simd::Pack<Real>;
   const P p = simd::constant<P>(parameter), limit = simd::constant<P>(threshold);
-  const P zero = simd::constant<P>(0), floor = simd::constant<P>(zero_is_exact ? 0 : 1);
-  simd::LargestMagnitude<Real> before, after;
+  const P zero = simd::constant<P>(0);
+  simd::LargestMagnitude<Real> largest;
   SlopeSweep<Real> sweep;
   auto lost = zero != zero;
   each_pack<Real>(width, [&](int j, auto units) {
     const P gradient = simd::load(d + j);
     const P slope = A::slope(argument(scale, simd::load(z + j)), p);
     const P product = gradient * slope;
-    before.add(gradient);
-    after.add(product);
+    largest.add(product);
     sweep.saturated += simd::count<Real>(simd::both(units, simd::abs(slope) < limit));
-    lost = simd::either(lost, simd::both(simd::both(gradient != zero, product == zero),
-                                         simd::max(simd::abs(slope), floor) != zero));
+    auto vanished = simd::both(gradient != zero, product == zero);
+    if (zero_is_exact) vanished = simd::both(vanished, slope != zero);
+    lost = simd::either(lost, vanished);
     simd::store(product, d + j);
   });
   sweep.lost = simd::count<Real>(lost) > 0;
-  sweep.largest_before = before.value();
-  sweep.largest_after = after.value();
+  sweep.largest = largest.value();
   return sweep;
 }
 

@@ -81,10 +81,14 @@ std::vector<Term<Real>> terms_of(const std::vector<ScaledMatrix<Real>*>& sums,
   return terms;
 }
 
-/// dz of one tile at the exponent of its term, unless it is there already.
+template <class Real>
+bool stands_at(const Term<Real>& term, const GradientTile& tile) {
+  return !term.enters || (tile.even && *tile.weight_exponent == term.exponent);
+}
+
+/// dz of one tile at the exponent of its term.
 template <class Real>
 void shift_to(Term<Real>& term, const GradientTile& tile, const Signal<Real>& x, const Signal<Real>& dz) {
-  if (!term.enters || (tile.even && *tile.weight_exponent == term.exponent)) return;
   term.shifted = Matrix<Real>(tile_rows, dz.values.cols());
   for (int i = 0; i < tile.range.samples; ++i) {
     const int row = tile.range.first_row + i;
@@ -110,8 +114,14 @@ void add_weight_gradients(const std::vector<ScaledMatrix<Real>*>& sums,
                           const std::vector<GradientTile>& tiles, const Signal<Real>& x,
                           const Signal<Real>& dz) {
   std::vector<Term<Real>> terms = terms_of(sums, tiles, x, dz);
-  parallel_for(int(tiles.size()),
-               [&](int t) { shift_to(terms[std::size_t(t)], tiles[std::size_t(t)], x, dz); });
+  std::vector<std::size_t> elsewhere;  // mostly empty: a round of tasks costs more than a narrow layer's sums
+  for (std::size_t t = 0; t < tiles.size(); ++t) {
+    if (!stands_at(terms[t], tiles[t])) elsewhere.push_back(t);
+  }
+  parallel_for(int(elsewhere.size()), [&](int i) {
+    const std::size_t t = elsewhere[std::size_t(i)];
+    shift_to(terms[t], tiles[t], x, dz);
+  });
 
   const int panels = (dz.values.cols() + panel_rows - 1) / panel_rows;
   parallel_for(int(sums.size()) * panels, [&](int task) {

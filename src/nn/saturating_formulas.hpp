@@ -4,6 +4,7 @@
 
 #include "activation_facts.hpp"
 #include "formula_numbers.hpp"
+#include "hyperbolic.hpp"
 
 /// Bounded activations; see piecewise_formulas.hpp for what each function means.
 ///
@@ -16,17 +17,15 @@ struct Tanh : Facts {
 
   template <class V>
   static V value(V x, V) {
-    return tanh(x);
+    return hyperbolic_tangent(x);
   }
   template <class V>
   static V ratio(V, V) {
     return number<V>(1);
   }
   template <class V>
-  static V slope(V x, V) {  // sech^2 x = 4t/(1+t)^2, t = e^(-2|x|)
-    const V t = exp(number<V>(-2) * abs(x));
-    const V s = number<V>(1) + t;
-    return number<V>(4) * t / (s * s);
+  static V slope(V x, V) {
+    return sech_squared(x);
   }
 };
 

@@ -92,9 +92,7 @@ Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, i
 template <class Real>
 Scaled frobenius_squared(const Matrix<Real>& z) {
   expect(z.cols() % 16 == 0, "padded columns");
-  double total = 0;
-  for (int i = 0; i < z.rows(); ++i) total += sum_of_squares<Real>(z.row(i));
-  return Scaled::of(total);
+  return Scaled::of(sum_of_squares<Real>(z.all()));
 }
 
 template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole);

@@ -16,9 +16,7 @@ constexpr double cancellation = 1e-10;  ///< of the absolute Gram sum; below it 
 
 template <class Real>
 Scaled squared(const ScaledMatrix<Real>& matrix) {
-  double sum = 0;
-  for (int i = 0; i < matrix.values.rows(); ++i) sum += sum_of_squares<Real>(matrix.values.row(i));
-  return Scaled::of(sum, 2 * matrix.exponent);
+  return Scaled::of(sum_of_squares<Real>(matrix.values.all()), 2 * matrix.exponent);
 }
 
 Scaled squared(const ScaledVector& vector) {

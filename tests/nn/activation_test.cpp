@@ -215,6 +215,30 @@ TEST_P(EveryActivation, CountsItsSaturatedUnits) {
   EXPECT_EQ(multiplied(phi, z, z).counts.saturated, expected);
 }
 
+/// Units in the last place of float32 at `truth`.
+double ulps(float value, double truth) {
+  return std::abs(double(value) - truth) / std::ldexp(1.0, std::ilogb(truth) - 23);
+}
+
+// Own polynomials stand behind these two, so every binade is looked at, in steps of 2^-10 of it.
+TEST(Tanh, IsWithinTwoUnitsInTheLastPlaceAndItsSlopeWithinThree) {
+  const Activation phi = Activation::named("tanh");
+  std::vector<float> units;
+  for (float x = 0x1p-14f; x < 32; x *= 1 + 0x1p-10f) units.push_back(x);
+  const Sample<float> z(units);
+
+  const Outcome<float> h = activated(phi, z);
+  const Outcome<float> d = multiplied(phi, z, Sample<float>(std::vector<float>(units.size(), 1.0f)));
+
+  ASSERT_EQ(h.sample.exponent, 0);
+  ASSERT_EQ(d.sample.exponent, 0);
+  for (int j = 0; j < z.width; ++j) {
+    const double x = units[std::size_t(j)], t = std::exp(-2 * x);
+    EXPECT_LE(ulps(h.sample.row(0, j), std::tanh(x)), 2) << x;
+    EXPECT_LE(ulps(d.sample.row(0, j), 4 * t / ((1 + t) * (1 + t))), 3) << x;
+  }
+}
+
 std::vector<std::string_view> all_names() {
   std::vector<std::string_view> names;
   for (const ActivationRow& row : activations()) names.push_back(row.name);

@@ -57,6 +57,8 @@ class Matrix {
   std::span<const Real> row(int i) const noexcept {
     return {data() + std::size_t(i) * cols_, std::size_t(cols_)};
   }
+  /// Row after row.
+  std::span<const Real> all() const noexcept { return {data(), size()}; }
   Real& operator()(int i, int j) noexcept { return data()[std::size_t(i) * cols_ + j]; }
   Real operator()(int i, int j) const noexcept { return data()[std::size_t(i) * cols_ + j]; }
 

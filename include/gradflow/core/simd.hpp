@@ -97,6 +97,11 @@ template <class P>
 P negative(P x) {
   return hn::Neg(x);
 }
+/// |x| with the sign of y.
+template <class P>
+P copy_sign(P x, P y) {
+  return hn::CopySign(x, y);
+}
 // max and min: y where either is NaN, as the instructions of x86 have it.
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 template <class P>
