@@ -7,6 +7,7 @@
 #include "gradflow/experiment/schema.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/initialiser.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/normalization.hpp"

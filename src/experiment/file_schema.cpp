@@ -71,15 +71,34 @@ std::set<std::string> parameters_in(const sweep::Sweep& sweep, const std::string
   return parameters;
 }
 
+/// Whether some value gives the parameter as a text.
+bool is_text_parameter(const sweep::Sweep& sweep, const std::string& key, const std::string& parameter) {
+  for (const Value& value : values_in(sweep, key)) {
+    const auto* named = std::get_if<NamedValue>(&value);
+    if (!named || !named->has(parameter)) continue;
+    if (std::holds_alternative<std::string>(named->parameters.at(parameter))) return true;
+  }
+  return false;
+}
+
+store::PointValues parameter_values(const sweep::Sweep& sweep, const sweep::Key& key,
+                                    const std::string& parameter) {
+  if (is_text_parameter(sweep, key.name, parameter)) {
+    return store::TextOf([&sweep, name = key.name, parameter](std::uint64_t k) {
+      return sweep.point(k).name(name).text(parameter, "");
+    });
+  }
+  constexpr double absent = std::numeric_limits<double>::quiet_NaN();
+  return store::RealOf([&sweep, name = key.name, parameter](std::uint64_t k) {
+    return sweep.point(k).name(name).real(parameter, absent);
+  });
+}
+
 store::Coordinate parameter_coordinate(const sweep::Sweep& sweep, const sweep::Key& key,
                                        const std::string& parameter) {
-  constexpr double absent = std::numeric_limits<double>::quiet_NaN();
   return {.name = sweep::coordinate_name(sweep.schema(), key.name, parameter),
           .long_name = fmt::format("{} of {}", parameter, key.name),
-          .values = store::RealOf([&sweep, name = key.name, parameter](std::uint64_t k) {
-            const NamedValue value = sweep.point(k).name(name);
-            return value.has(parameter) ? value.real(parameter, absent) : absent;
-          }),
+          .values = parameter_values(sweep, key, parameter),
           .swept = sweep.is_swept(key.name)};
 }
 

@@ -91,7 +91,8 @@ Prediction nothing_known(int depth) {
 
 bool theory_covers(const nn::NetworkSpec& network) {
   return network.block == "dense" && network.data == "gaussian" &&
-         network.init.scheme->distribution != nn::Distribution::identity;
+         network.init.scheme->distribution != nn::Distribution::identity &&
+         network.init.scheme->distribution != nn::Distribution::stored;
 }
 
 /// "256x1001": each width with how often it follows itself.

@@ -53,8 +53,13 @@ File File::open_shared(const std::filesystem::path& path, const mpi::Communicato
                          "cannot open " + path.string() + " through MPI-IO"));
 }
 
+// HDF5 fails on a path of which a part but the last is missing.
 bool File::has(const std::string& name) const {
-  return check(H5Lexists(get(), name.c_str(), H5P_DEFAULT), "cannot look for " + name) > 0;
+  for (std::size_t end = name.find('/'); ; end = name.find('/', end + 1)) {
+    const std::string part = name.substr(0, end);
+    if (check(H5Lexists(get(), part.c_str(), H5P_DEFAULT), "cannot look for " + name) == 0) return false;
+    if (end == std::string::npos) return true;
+  }
 }
 
 std::vector<std::string> File::names() const {

@@ -7,6 +7,7 @@
 #include "gradflow/core/blas.hpp"
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/core/rescale.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
 
 namespace gradflow::nn {
@@ -128,7 +129,7 @@ Dense<Real>::Dense(const Bundle& bundle, int layer)
       fan_in_(bundle.front().widths.fan_in(layer)),
       fan_out_(bundle.front().widths.fan_out(layer)) {
   const NetworkSpec& shared = bundle.front();
-  unit_weight_ = unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in_, fan_out_);
+  unit_weight_ = unit_weights<Real>(shared, layer);
   unit_weight_squared_ = frobenius_squared(unit_weight_);
 
   for (const NetworkSpec& point : bundle) {
@@ -136,12 +137,12 @@ Dense<Real>::Dense(const Bundle& bundle, int layer)
     Member member;
     member.activation = point.activation;
     member.batch = point.batch;
-    member.weight_scale_exact = point.init.weight_scale(fan_in_, fan_out_);
+    member.weight_scale_exact = nn::weight_scale(point, layer);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
-    member.has_bias = point.init.has_bias(fan_in_);
+    member.has_bias = bias_scale(point, layer) > 0;
     if (member.has_bias) {
-      const Factor<Real> std_of_bias = Factor<Real>::of(point.init.effective_sigma_b(fan_in_));
-      member.bias = unit_bias<Real>(*point.init.scheme, point.seed, layer, fan_out_);
+      const Factor<Real> std_of_bias = Factor<Real>::of(bias_scale(point, layer));
+      member.bias = unit_bias<Real>(point, layer);
       member.bias_exponent = std_of_bias.exponent;
       scale(member.bias.row(0), std_of_bias.mantissa);
     }

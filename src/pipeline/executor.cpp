@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "mailbox.hpp"
 #include "packet.hpp"
@@ -43,7 +44,7 @@ struct ActiveJob {
   Stage<Real> stage;
   TracedPoints points = nullptr;
   std::map<int, State<Real>> outputs =
-      {};  ///< last stage: h_L of the microbatches that have not turned round
+      {};  ///< last stage: h_L (z_L) of the microbatches that have not turned round
 
   std::vector<int> input_widths() const { return nn::state_widths(job.bundle.front(), blocks.first); }
   std::vector<int> output_widths() const { return nn::state_widths(job.bundle.front(), blocks.end); }

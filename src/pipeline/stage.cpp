@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/logits.hpp"
 #include "layer_measurement.hpp"
 
 namespace gradflow::pipeline {
@@ -123,6 +124,18 @@ State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
   return run_taping(all, microbatch, std::move(x), tapes_[std::size_t(microbatch)]);
 }
 
+/// The output of block i; of the network's last one, what the loss is a function of.
+template <class Real>
+State<Real> Stage<Real>::forward_through(int i, State<Real> x, const Stack& stack, nn::Tape<Real>& tape,
+                                         nn::Observer<Real>& observer) {
+  return in_layer(first_layer_ + i, [&] {
+    if (first_layer_ + i == bundle_.front().depth()) {
+      return nn::forward_into_loss(bundle_, block(i), std::move(x), stack, tape, observer, failures_);
+    }
+    return block(i).forward(std::move(x), stack, tape, observer, failures_);
+  });
+}
+
 /// Forward with everything the backward pass needs; here a layer is observed.
 template <class Real>
 State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes) {
@@ -133,9 +146,7 @@ State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, 
     LayerMeasurement<Real>* measured = measurement(i);
     nn::Observer<Real>& observer = measured ? static_cast<nn::Observer<Real>&>(measured->observer) : nobody;
     observer.begin_pass(stack);
-    x = in_layer(first_layer_ + i, [&] {
-      return block(i).forward(std::move(x), stack, tapes[std::size_t(i - piece.first)], observer, failures_);
-    });
+    x = forward_through(i, std::move(x), stack, tapes[std::size_t(i - piece.first)], observer);
     observer.end_pass();
     if (measured && microbatch == microbatches_ - 1) {
       for (stats::LayerRecord& record : measured->records) record.seal_forward();
@@ -155,8 +166,7 @@ State<Real> Stage<Real>::run_keeping_signals(Piece piece, int microbatch, State<
   for (int i = piece.first; i < piece.end; ++i) {
     if ((i - piece.first) % span == 0) signals.push_back(copy_of(x));
     nn::Tape<Real> tape;
-    x = in_layer(first_layer_ + i,
-                 [&] { return block(i).forward(std::move(x), stack, tape, nobody, failures_); });
+    x = forward_through(i, std::move(x), stack, tape, nobody);
     leave(i);
   }
   return x;

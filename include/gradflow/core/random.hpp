@@ -6,7 +6,15 @@
 namespace gradflow {
 
 /// What a random number is for. The numbers are part of every result: never change one, only append.
-enum class Purpose : std::uint32_t { weight = 1, bias = 2, data = 3, target = 4, cotangent = 5 };
+enum class Purpose : std::uint32_t {
+  weight = 1,
+  bias = 2,
+  data = 3,
+  target = 4,
+  cotangent = 5,
+  label = 6,
+  selection = 7
+};
 
 /// An endless table of independent random numbers, addressed by (row, column).
 struct Stream {

@@ -30,6 +30,7 @@ class File {
 
   hid_t get() const noexcept { return handle_.get(); }
 
+  /// Whether there is an object of that name, its path from the root: "status", "layer_1/weight".
   bool has(const std::string& name) const;
   /// Names of the datasets in the root group, in the order of their creation.
   std::vector<std::string> names() const;

@@ -60,7 +60,7 @@ class Stage {
   ~Stage();
 
   /// @param x  what the block before the stage's first one sent (or the data)
-  /// @return   the output of the stage's last block
+  /// @return   the output of the stage's last block; of the network's last one, what the loss takes
   State<Real> forward(int microbatch, State<Real> x);
 
   /// @param dy  gradient of what forward() returned, or of the last preactivation, as `entry` says
@@ -107,6 +107,8 @@ class Stage {
   int row_of(int i) const;
   void leave(int i);
 
+  State<Real> forward_through(int i, State<Real> x, const Stack& stack, nn::Tape<Real>& tape,
+                              nn::Observer<Real>& observer);
   State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
   State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
   State<Real> back_through(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry, Tapes tapes);
