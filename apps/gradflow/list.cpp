@@ -31,6 +31,15 @@ void print_activations() {
   }
 }
 
+void print_data_sources() {
+  for (const nn::DataRow& row : nn::data_sources()) {
+    std::vector<std::string_view> names;
+    for (const nn::DataParameter& parameter : row.parameters) names.push_back(parameter.name);
+    const std::string parameters = names.empty() ? "" : fmt::format(" (parameters: {})", fmt::join(names, " "));
+    fmt::print("  {:<28} {}{}\n", row.name, row.doc, parameters);
+  }
+}
+
 void print_statistics() {
   for (const stats::Statistic& row : stats::statistics()) {
     fmt::print("  {:<28} [{}] {}\n", row.name, row.preset, row.long_name);
@@ -58,7 +67,7 @@ constexpr std::array listings{
     Listing{"initialisers", "Initialisation schemes (init.scheme)", [] { print_rows(nn::schemes()); }},
     Listing{"normalizations", "Normalisations (network.normalization)",
             [] { print_rows(nn::normalizations()); }},
-    Listing{"data", "Data sources (data.source)", [] { print_rows(nn::data_sources()); }},
+    Listing{"data", "Data sources (data.source)", print_data_sources},
     Listing{"losses", "Losses (backward.source)", [] { print_rows(nn::losses()); }},
     Listing{"statistics", "Statistics [smallest preset that has it]", print_statistics},
     Listing{"presets", "Presets of statistics (statistics.preset)", [] { print_rows(stats::presets()); }},

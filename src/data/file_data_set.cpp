@@ -28,12 +28,13 @@ struct Scale {
   double inverse_std = 0;
 };
 
-/// @param each  calls its argument with every number, in the same order each time
+/// @param first  one of them: equal numbers have no deviation from it, not even by rounding
+/// @param each   calls its argument with every number, in the same order each time
 template <class Each>
-Scale scale_of(double count, Each each) {
+Scale scale_of(double count, double first, Each each) {
   double sum = 0;
-  each([&](double x) { sum += x; });
-  const double mean = sum / count;
+  each([&](double x) { sum += x - first; });
+  const double mean = first + sum / count;
   double squares = 0;
   each([&](double x) { squares += (x - mean) * (x - mean); });
   return {mean, squares > 0 ? 1 / std::sqrt(squares / count) : 0};
@@ -57,7 +58,7 @@ double FileDataSet::value(std::int64_t sample, int feature) const {
 void FileDataSet::load_values() const {
   values_ = contents_.read_values();
   const auto add = [&](double count, int first, int end) {
-    const Scale scale = scale_of(count, [&](auto visit) {
+    const Scale scale = scale_of(count, value(0, first), [&](auto visit) {
       for (std::int64_t sample = 0; sample < size(); ++sample) {
         for (int feature = first; feature < end; ++feature) visit(value(sample, feature));
       }
@@ -76,7 +77,7 @@ void FileDataSet::copy(std::int64_t sample, std::span<float> out) const {
   std::call_once(values_are_read_, [this] { load_values(); });
   Scale scale{0, 1};
   if (wanted_ == Standardization::sample) {
-    scale = scale_of(width(), [&](auto visit) {
+    scale = scale_of(width(), value(sample, 0), [&](auto visit) {
       for (int feature = 0; feature < width(); ++feature) visit(value(sample, feature));
     });
   }

@@ -17,7 +17,8 @@ using Values = std::variant<std::vector<std::uint8_t>, std::vector<float>>;
 struct Contents {
   std::int64_t size = 0;
   int width = 0;
-  std::function<Values()> read_values;
+  int value_bytes = 1;
+  std::function<Values()> read_values = {};
   std::function<std::vector<int>()> read_labels = {};  ///< empty: there are none
 };
 
@@ -29,6 +30,7 @@ class FileDataSet final : public nn::DataSet {
   std::int64_t size() const override { return contents_.size; }
   int width() const override { return contents_.width; }
   bool has_labels() const override { return bool(contents_.read_labels); }
+  double bytes() const override { return double(contents_.size) * contents_.width * contents_.value_bytes; }
   void copy(std::int64_t sample, std::span<float> out) const override;
   int label(std::int64_t sample) const override;
 

@@ -99,6 +99,7 @@ std::shared_ptr<const nn::DataSet> open_hdf5(const std::filesystem::path& path, 
     contents.width = int(hdf5::size_of(shape) / shape.front());
     if (!labels.empty()) require_labels(classes, file, contents.size);
   });
+  contents.value_bytes = sizeof(float);
   contents.read_values = [values] { return read_values(values); };
   if (!labels.empty()) contents.read_labels = [classes] { return read_labels(classes); };
   return std::make_shared<FileDataSet>(std::move(contents), wanted);

@@ -28,12 +28,18 @@ double scale_of(const hdf5::Dataset& dataset) {
   throw UserError(fmt::format("attribute scale of {} is {}; expected a positive number", dataset.name(), scale));
 }
 
+/// u with scale * u = x: the float32 number that has been multiplied, if there was one.
+double unit_number(double x, double scale) {
+  const double rounded = float(x / scale);
+  return rounded * scale == x ? rounded : x / scale;
+}
+
 /// Numbers divided by the scale they were made with. @throws UserError if one is not finite
 std::vector<double> unit_numbers(const hdf5::Dataset& dataset, double scale) {
   std::vector<double> numbers = dataset.read<double>();
   for (double& x : numbers) {
     if (!std::isfinite(x)) throw UserError(fmt::format("{} holds {}; expected finite numbers", dataset.name(), x));
-    x /= scale;
+    x = unit_number(x, scale);
   }
   return numbers;
 }

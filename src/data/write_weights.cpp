@@ -9,7 +9,7 @@
 namespace gradflow::data {
 namespace {
 
-/// scale * unit number, in double: from 24 bits each way no bit is lost that the reader needs.
+/// scale * unit number, rounded to double.
 template <class Real>
 void write_scaled(const hdf5::File& file, const std::string& name, const Matrix<Real>& unit, int rows,
                   int columns, const hdf5::Shape& shape, double scale) {

@@ -183,6 +183,11 @@ double theory_bytes(const Work& work) {
   return work.network.depth() * (prediction_bytes + prediction_work_bytes);
 }
 
+/// The first stage keeps the data set it feeds the network from.
+double data_bytes(const Work& work) {
+  return work.blocks.first == 0 && work.network.data_set ? work.network.data_set->bytes() : 0;
+}
+
 /// Bytes beyond the budget: what a decision is worth if none fits.
 double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total() - plan.memory.limit; }
 
@@ -248,7 +253,7 @@ double extra_per_point(const MemoryUse& use, const Demand& demand, int points) {
 
 MemoryUse decide(const Work& work, const Demand& demand) {
   MemoryUse use;
-  use.process = work.plan.memory.process + libraries_at_work_bytes;
+  use.process = work.plan.memory.process + libraries_at_work_bytes + data_bytes(work);
   use.gradients = work.bundles * demand.accumulated + demand.at_work;
   use.statistics = table_bytes(work, demand.rows) + bookkeeping_bytes * work.bundles * work.network.depth();
   use.checkpointing = pipeline::smallest(demand.stage);

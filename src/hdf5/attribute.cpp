@@ -118,9 +118,9 @@ std::string read_text_attribute(hid_t object, const std::string& name) {
 
 namespace {
 
-std::vector<std::string> read_free_texts(const Attribute& attribute, std::size_t count,
-                                         const std::string& name) {
-  const Datatype type = free_text();
+/// @param type  the file's own: HDF5 converts no character sets
+std::vector<std::string> read_free_texts(const Attribute& attribute, const Datatype& type,
+                                         std::size_t count, const std::string& name) {
   std::vector<char*> starts(count, nullptr);
   check(H5Aread(attribute.get(), type.get(), starts.data()), "cannot read attribute " + name);
   std::vector<std::string> texts;
@@ -147,8 +147,9 @@ std::vector<std::string> read_texts_attribute(hid_t object, const std::string& n
   const Attribute attribute = open(object, name);
   const Datatype type = type_of(attribute);
   const hssize_t count = count_of(attribute);
+  if (count == 0) return {};  // of any type: some programs know no empty row of texts
   if (kind_of(type.get()) != Kind::text || count < 0) throw Error("attribute " + name + " holds no texts");
-  return H5Tis_variable_str(type.get()) > 0 ? read_free_texts(attribute, std::size_t(count), name)
+  return H5Tis_variable_str(type.get()) > 0 ? read_free_texts(attribute, type, std::size_t(count), name)
                                             : read_fixed_texts(attribute, type, std::size_t(count), name);
 }
 

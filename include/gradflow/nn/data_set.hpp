@@ -18,6 +18,7 @@ class DataSet {
   virtual std::int64_t size() const = 0;  ///< samples
   virtual int width() const = 0;          ///< features of each
   virtual bool has_labels() const = 0;
+  virtual double bytes() const = 0;  ///< that the features take in memory
 
   /// The features of one sample. @param out  [width()]
   virtual void copy(std::int64_t sample, std::span<float> out) const = 0;
