@@ -42,8 +42,9 @@ sweep::SweepPoint point_of(const sweep::Sweep& sweep, std::uint64_t point) {
 sweep::SweepPoint point_of(const ExportArguments& arguments) {
   const std::string text = sweep::read_text(arguments.source);  // refuses what is no file
   if (!hdf5::File::is_hdf5(arguments.source)) {
-    return point_of(sweep::Sweep::parse(text, arguments.source, experiment::sweep_schema(), arguments.overrides),
-                    arguments.point);
+    return point_of(
+        sweep::Sweep::parse(text, arguments.source, experiment::sweep_schema(), arguments.overrides),
+        arguments.point);
   }
   if (!arguments.overrides.empty()) throw UserError("--set: a result file knows its overrides; leave it out");
   const store::ResultFile file = store::ResultFile::open(arguments.source);
@@ -55,7 +56,8 @@ sweep::SweepPoint point_of(const ExportArguments& arguments) {
 
 void require_exportable(const nn::NetworkSpec& network) {
   if (network.block == "dense") return;
-  throw UserError(fmt::format("block \"{}\" has no form in a file of weights; expected \"dense\"", network.block));
+  throw UserError(
+      fmt::format("block \"{}\" has no form in a file of weights; expected \"dense\"", network.block));
 }
 
 void write(const ExportArguments& arguments) {
@@ -80,13 +82,18 @@ void add_export(CLI::App& program, Chosen& chosen) {
   CLI::App* command = program.add_subcommand(
       "export",
       "The weights of one point as an HDF5 file: layer_k/weight [fan_out][fan_in], layer_k/bias.\n"
-      "init.scheme = { name = \"file\", path = \"weights.h5\" } measures them again, or others of that form.\n"
+      "init.scheme = { name = \"file\", path = \"weights.h5\" } measures them again, or others of that "
+      "form.\n"
       "A float32 run from the exported file has the bits of the point itself.");
   command->add_option("SWEEP.toml|FILE.h5", arguments->source, "the sweep file, or a result file of it")
       ->required();
   command->add_option("--point", arguments->point, "this point, counted from 0")->type_name("K")->required();
-  command->add_option("-o,--output", arguments->output, "the file of weights")->required()->type_name("WEIGHTS.h5");
-  command->add_option("--set", arguments->overrides, "as for run")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command->add_option("-o,--output", arguments->output, "the file of weights")
+      ->required()
+      ->type_name("WEIGHTS.h5");
+  command->add_option("--set", arguments->overrides, "as for run")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   command->callback([=, &chosen] {
     chosen.command = [=](const mpi::Communicator& world) { return export_weights(world, *arguments); };
   });

@@ -35,7 +35,8 @@ void print_data_sources() {
   for (const nn::DataRow& row : nn::data_sources()) {
     std::vector<std::string_view> names;
     for (const nn::DataParameter& parameter : row.parameters) names.push_back(parameter.name);
-    const std::string parameters = names.empty() ? "" : fmt::format(" (parameters: {})", fmt::join(names, " "));
+    const std::string parameters =
+        names.empty() ? "" : fmt::format(" (parameters: {})", fmt::join(names, " "));
     fmt::print("  {:<28} {}{}\n", row.name, row.doc, parameters);
   }
 }

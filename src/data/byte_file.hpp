@@ -5,7 +5,6 @@
 #include <memory>
 #include <span>
 #include <string>
-
 #include <zlib.h>
 
 namespace gradflow::data {

@@ -44,7 +44,7 @@ class FileDataSet final : public nn::DataSet {
   mutable std::once_flag labels_are_read_;
   mutable Values values_;
   mutable std::vector<int> labels_;
-  mutable std::vector<double> mean_;  ///< of all features, or of each; empty if nothing is subtracted
+  mutable std::vector<double> mean_;   ///< of all features, or of each; empty if nothing is subtracted
   mutable std::vector<double> scale_;  ///< 1 / standard deviation, likewise
 };
 

@@ -25,7 +25,8 @@ double scale_of(const hdf5::Dataset& dataset) {
   if (!hdf5::has_attribute(dataset.get(), "scale")) return 1;
   const double scale = hdf5::read_number_attribute<double>(dataset.get(), "scale");
   if (std::isfinite(scale) && scale > 0) return scale;
-  throw UserError(fmt::format("attribute scale of {} is {}; expected a positive number", dataset.name(), scale));
+  throw UserError(
+      fmt::format("attribute scale of {} is {}; expected a positive number", dataset.name(), scale));
 }
 
 /// u with scale * u = x: the float32 number that has been multiplied, if there was one.
@@ -38,7 +39,8 @@ double unit_number(double x, double scale) {
 std::vector<double> unit_numbers(const hdf5::Dataset& dataset, double scale) {
   std::vector<double> numbers = dataset.read<double>();
   for (double& x : numbers) {
-    if (!std::isfinite(x)) throw UserError(fmt::format("{} holds {}; expected finite numbers", dataset.name(), x));
+    if (!std::isfinite(x))
+      throw UserError(fmt::format("{} holds {}; expected finite numbers", dataset.name(), x));
     x = unit_number(x, scale);
   }
   return numbers;

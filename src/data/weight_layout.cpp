@@ -37,9 +37,10 @@ LayerPlace keras_layer(const std::string& path, const hdf5::File& file, const st
     } else if (kind == "bias") {
       layer.bias = group + '/' + name;
     } else {
-      throw UserError(fmt::format("{}: layer \"{}\" has a weight \"{}\"; expected dense layers, with kernel "
-                                  "and bias",
-                                  path, group, name));
+      throw UserError(
+          fmt::format("{}: layer \"{}\" has a weight \"{}\"; expected dense layers, with kernel "
+                      "and bias",
+                      path, group, name));
     }
   }
   return layer;
@@ -63,7 +64,8 @@ std::vector<LayerPlace> keras_layers(const std::string& path, const hdf5::File& 
 std::vector<LayerPlace> layers_in(const std::filesystem::path& path, const hdf5::File& file) {
   std::vector<LayerPlace> layers = numbered_layers(file);
   if (layers.empty()) layers = keras_layers(path.string(), file, "/");
-  if (layers.empty() && file.has("model_weights")) layers = keras_layers(path.string(), file, "/model_weights");
+  if (layers.empty() && file.has("model_weights"))
+    layers = keras_layers(path.string(), file, "/model_weights");
   if (!layers.empty()) return layers;
   throw UserError(fmt::format(
       "{}: holds no weights; expected layer_1/weight [fan_out][fan_in], layer_1/bias, layer_2/weight, ... or "

@@ -43,8 +43,8 @@ std::filesystem::path path_in(const sweep::SweepPoint& point, const sweep::Named
 
 void require_given(const sweep::NamedValue& value, const std::string& parameter) {
   if (!value.text(parameter, "").empty()) return;
-  throw UserError(fmt::format("\"{0}\" names no file; write {{ name = \"{0}\", {1} = \"...\" }}", value.name,
-                              parameter));
+  throw UserError(
+      fmt::format("\"{0}\" names no file; write {{ name = \"{0}\", {1} = \"...\" }}", value.name, parameter));
 }
 
 std::shared_ptr<const nn::DataSet> open_data(const sweep::SweepPoint& point, const sweep::NamedValue& value) {

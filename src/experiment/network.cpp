@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+
 #include <fmt/format.h>
 
 #include "gradflow/experiment/input_files.hpp"
@@ -34,20 +35,20 @@ void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& netw
   const int input = network.widths[0];
   if (network.data_set && input != network.data_set->width()) {
     throw point.error(point.has("network.widths") ? "network.widths" : "init.scheme",
-                      fmt::format("the input has {} units, but a sample of data.source has {} features", input,
-                                  network.data_set->width()));
+                      fmt::format("the input has {} units, but a sample of data.source has {} features",
+                                  input, network.data_set->width()));
   }
   const nn::StoredWeights* stored = network.init.stored.get();
   if (stored && !(widths_in(*stored) == network.widths)) {
     std::vector<int> expected;
     for (int l = 0; l <= std::min(network.depth(), 20); ++l) expected.push_back(network.widths[l]);
-    throw point.error("init.scheme",
-                      fmt::format("the file has {} layers, from {} inputs to {} units, which are not those of "
-                                  "the network: {} layers, widths {}{}; leave out network.depth and "
-                                  "network.width, and the file sets them",
-                                  stored->layers(), stored->fan_in(1), stored->fan_out(stored->layers()),
-                                  network.depth(), fmt::join(expected, " "),
-                                  network.depth() > 20 ? " ..." : ""));
+    throw point.error(
+        "init.scheme",
+        fmt::format("the file has {} layers, from {} inputs to {} units, which are not those of "
+                    "the network: {} layers, widths {}{}; leave out network.depth and "
+                    "network.width, and the file sets them",
+                    stored->layers(), stored->fan_in(1), stored->fan_out(stored->layers()), network.depth(),
+                    fmt::join(expected, " "), network.depth() > 20 ? " ..." : ""));
   }
   const std::string complaint = nn::complaint_of_data(network);
   if (!complaint.empty()) throw point.error("data.source", complaint);
@@ -88,8 +89,8 @@ nn::Initialisation initialisation_of(const sweep::SweepPoint& point) {
     return given(point, key) ? std::optional<double>(point.real(key)) : std::nullopt;
   };
   try {
-    nn::Initialisation init = nn::Initialisation::make(
-        point.name("init.scheme").name, number("init.sigma_w"), number("init.sigma_b"), number("init.gain"));
+    nn::Initialisation init = nn::Initialisation::make(point.name("init.scheme").name, number("init.sigma_w"),
+                                                       number("init.sigma_b"), number("init.gain"));
     init.stored = stored_weights_of(point);
     return init;
   } catch (const UserError& error) {
@@ -183,7 +184,8 @@ void for_each_combination_of_names(const sweep::Sweep& sweep,
 void for_each_network(const sweep::Sweep& sweep, const std::function<void(const sweep::SweepPoint&)>& visit) {
   const bool particular = is_particular(sweep);
   for_each_combination(
-      sweep, [=](const sweep::Axis& axis) { return names_something(axis) || (particular && sizes_something(axis)); },
+      sweep,
+      [=](const sweep::Axis& axis) { return names_something(axis) || (particular && sizes_something(axis)); },
       visit);
 }
 

@@ -116,7 +116,8 @@ std::vector<Key> network_keys() {
 std::vector<Key> initialisation_keys() {
   return {
       {"init.scheme", Type::name, named("gaussian"),
-       "distribution of the weights: gradflow list initialisers", sweep::choice_of("scheme", scheme_choices()),
+       "distribution of the weights: gradflow list initialisers",
+       sweep::choice_of("scheme", scheme_choices()),
        sweep::without_defaults("init.scheme", scheme_choices())},
       {"init.sigma_w", Type::real, 1.0, "standard deviation of W is sigma_w / sqrt(fan_in)",
        sweep::at_least(0)},

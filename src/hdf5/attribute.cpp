@@ -119,8 +119,8 @@ std::string read_text_attribute(hid_t object, const std::string& name) {
 namespace {
 
 /// @param type  the file's own: HDF5 converts no character sets
-std::vector<std::string> read_free_texts(const Attribute& attribute, const Datatype& type,
-                                         std::size_t count, const std::string& name) {
+std::vector<std::string> read_free_texts(const Attribute& attribute, const Datatype& type, std::size_t count,
+                                         const std::string& name) {
   std::vector<char*> starts(count, nullptr);
   check(H5Aread(attribute.get(), type.get(), starts.data()), "cannot read attribute " + name);
   std::vector<std::string> texts;
@@ -131,8 +131,8 @@ std::vector<std::string> read_free_texts(const Attribute& attribute, const Datat
   return texts;
 }
 
-std::vector<std::string> read_fixed_texts(const Attribute& attribute, const Datatype& type,
-                                          std::size_t count, const std::string& name) {
+std::vector<std::string> read_fixed_texts(const Attribute& attribute, const Datatype& type, std::size_t count,
+                                          const std::string& name) {
   const std::size_t size = H5Tget_size(type.get());
   std::string all(size * count, '\0');
   check(H5Aread(attribute.get(), type.get(), all.data()), "cannot read attribute " + name);

@@ -68,11 +68,13 @@ bool File::has(const std::string& name) const {
 
 // Files of other programs need not know the order of their links.
 std::vector<std::string> File::names() const {
-  const PropertyList creation(H5Fget_create_plist(get()), "cannot tell how the file was made");
+  const GroupHandle root(H5Gopen2(get(), "/", H5P_DEFAULT), "cannot open the root group");
+  const PropertyList creation(H5Gget_create_plist(root.get()), "cannot tell how the file was made");
   unsigned order = 0;
   check(H5Pget_link_creation_order(creation.get(), &order), "cannot tell the order of links");
   std::vector<std::string> names;
-  check(H5Literate(get(), (order & H5P_CRT_ORDER_INDEXED) != 0 ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME, H5_ITER_INC, nullptr, append_name, &names),
+  check(H5Literate(get(), (order & H5P_CRT_ORDER_INDEXED) != 0 ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME,
+                   H5_ITER_INC, nullptr, append_name, &names),
         "cannot list the file");
   return names;
 }

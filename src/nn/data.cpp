@@ -68,19 +68,18 @@ SampleFill correlated_samples(const NetworkSpec& network, int) {
 SampleFill circle_samples(const NetworkSpec& network, int) {
   const int width = network.widths[0];
   const auto plane = shared_rows(orthonormal_rows(data_stream(network), 0, 2, width));
-  return
-      [plane, size = std::sqrt(double(width)), batch = network.batch](int sample, std::span<float> features) {
-        const double angle = 2 * std::numbers::pi * sample / batch;
-        write_combination(size * std::cos(angle), plane->row(0), size * std::sin(angle), plane->row(1),
-                          features);
-      };
+  return [plane, size = std::sqrt(double(width)), batch = network.batch](int sample,
+                                                                         std::span<float> features) {
+    const double angle = 2 * std::numbers::pi * sample / batch;
+    write_combination(size * std::cos(angle), plane->row(0), size * std::sin(angle), plane->row(1), features);
+  };
 }
 
 SampleFill data_set_samples(const NetworkSpec& network, int samples) {
   expect(network.data_set != nullptr, "a source that reads files has its data set");
-  return [data = network.data_set,
-          chosen = selected_samples(network.seed, samples, network.data_set->size())](
-             int sample, std::span<float> features) { data->copy(chosen[std::size_t(sample)], features); };
+  return
+      [data = network.data_set, chosen = selected_samples(network.seed, samples, network.data_set->size())](
+          int sample, std::span<float> features) { data->copy(chosen[std::size_t(sample)], features); };
 }
 
 constexpr std::array correlated_parameters{DataParameter{"c_0", 0.5}};

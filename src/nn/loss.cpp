@@ -80,7 +80,8 @@ constexpr bool on_logits = true, on_output = false;
 
 constexpr std::array loss_catalogue{
     LossRow{"random", Entry::preactivation, on_output, Labels::unused, random_cotangent<float>,
-            random_cotangent<double>, "a cotangent ~ N(0, I) per sample at z_L (no loss: what theory describes)"},
+            random_cotangent<double>,
+            "a cotangent ~ N(0, I) per sample at z_L (no loss: what theory describes)"},
     LossRow{"one_hot", Entry::preactivation, on_output, Labels::wanted, one_hot_cotangent<float>,
             one_hot_cotangent<double>, "the cotangent e_y at z_L, y the sample's class (no loss: one unit)"},
     LossRow{"mse", Entry::output, on_output, Labels::if_given, mean_squared_error<float>,
@@ -92,9 +93,7 @@ constexpr std::array loss_catalogue{
             sum_of_squares<double>, "E_s = 1/2 |h_L|^2"},
 };
 
-const LossRow& loss_of(const NetworkSpec& network) {
-  return find(losses(), "loss", network.backward.loss);
-}
+const LossRow& loss_of(const NetworkSpec& network) { return find(losses(), "loss", network.backward.loss); }
 
 template <class Real>
 auto row_of(const LossRow& row) {
@@ -114,7 +113,8 @@ std::vector<int> classes_of(const NetworkSpec& network, const RowRange& range) {
   }
   const bool is_shared = network.backward.shared && loss.row_float32 == one_hot_cotangent<float>;
   if (is_shared) std::ranges::fill(classes, labels(network, 0, 1).front());
-  for (const int label : classes) expect(0 <= label && label < units_of(network), "a class of the last layer");
+  for (const int label : classes)
+    expect(0 <= label && label < units_of(network), "a class of the last layer");
   return classes;
 }
 
@@ -130,8 +130,7 @@ std::vector<FailureCode> fill(const NetworkSpec& network, const RowRange& range,
     for (int i = tile * tile_rows; i < end; ++i) {
       const auto row = std::size_t(range.first_row + i);
       const LossSample sample{network, range.first_sample + i, classes[std::size_t(i)], labelled};
-      codes[std::size_t(i)] =
-          row_of<Real>(loss)(sample, signal.values.row(int(row)), signal.exponents[row]);
+      codes[std::size_t(i)] = row_of<Real>(loss)(sample, signal.values.row(int(row)), signal.exponents[row]);
     }
   });
   return codes;

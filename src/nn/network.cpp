@@ -26,8 +26,8 @@ Widths Widths::listed(std::vector<int> list) {
 
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.widths == b.widths &&
-         a.backward.loss == b.backward.loss &&
-         a.init.scheme->distribution == b.init.scheme->distribution && a.init.stored == b.init.stored;
+         a.backward.loss == b.backward.loss && a.init.scheme->distribution == b.init.scheme->distribution &&
+         a.init.stored == b.init.stored;
 }
 
 int most_microbatches(const Bundle& bundle) {

@@ -1,7 +1,6 @@
 #include "gradflow/data/data_file.hpp"
 
 #include <cmath>
-
 #include <zlib.h>
 
 #include "gradflow/hdf5/dataset.hpp"
@@ -63,7 +62,8 @@ class DataFile : public InFolder {
 
 TEST_F(DataFile, OfIdxHasTheBytesOver255PlainAndPacked) {
   const auto plain = open_idx(write("i", images()), write("l", labels()), Standardization::none);
-  const auto packed = open_idx(write_packed("i.gz", images()), write_packed("l.gz", labels()), Standardization::none);
+  const auto packed =
+      open_idx(write_packed("i.gz", images()), write_packed("l.gz", labels()), Standardization::none);
 
   for (const nn::DataSet* data : {plain.get(), packed.get()}) {
     EXPECT_EQ(data->size(), 4);
@@ -103,8 +103,9 @@ TEST_F(DataFile, OfIdxUnpacksNoMoreThanItsHeaderAnnounces) {
 }
 
 TEST_F(DataFile, OfIdxThatAnnouncesTooMuchIsRefusedBeforeMemoryIsTaken) {
-  expect_text(complaint_of(write("i", {0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})),
-              "expected at most");
+  expect_text(
+      complaint_of(write("i", {0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})),
+      "expected at most");
   expect_text(complaint_of(write("i", {0, 0, 8, 2, 0, 0, 0, 0, 0, 0, 0, 9})), "no samples");
 }
 
@@ -163,14 +164,16 @@ TEST_F(DataFile, OfHdf5WithoutTheDatasetNamesThoseItHas) {
   expect_text(refusal("x/deep", ""), "has no dataset");
   expect_text(refusal("texts", ""), "holds no numbers");
   expect_text(refusal("x", "three"), "[3]; expected one label for each of the 4 samples");
-  expect_text(complaint([&] { open_hdf5(file, "x", "odd", Standardization::none)->label(0); }), "the label 1.5");
+  expect_text(complaint([&] { open_hdf5(file, "x", "odd", Standardization::none)->label(0); }),
+              "the label 1.5");
   expect_text(complaint([&] { open_hdf5(write("t", images()), "x", "", Standardization::none); }),
               "is not an HDF5 file");
 }
 
 TEST_F(DataFile, IsStandardisedAsAsked) {
   const auto file = write("i", images());
-  // 0, 10, ..., 230: mean 115, variance 100 (24^2 - 1) / 12; a feature 0, 60, 120, 180 and a sample 0, ..., 50.
+  // 0, 10, ..., 230: mean 115, variance 100 (24^2 - 1) / 12; a feature 0, 60, 120, 180 and a sample 0,
+  // ..., 50.
   const double of_all = 10 * std::sqrt(575.0 / 12), of_feature = 60 * std::sqrt(15.0 / 12);
   const double of_sample = 10 * std::sqrt(35.0 / 12);
 
@@ -188,7 +191,8 @@ TEST_F(DataFile, IsStandardisedAsAsked) {
 TEST_F(DataFile, WithAFeatureThatIsAlwaysEqualGetsZerosThere) {
   Bytes equal = images();
   for (std::size_t i = 16; i < equal.size(); ++i) equal[i] = 200;
-  for (const Standardization wanted : {Standardization::global, Standardization::feature, Standardization::sample}) {
+  for (const Standardization wanted :
+       {Standardization::global, Standardization::feature, Standardization::sample}) {
     EXPECT_EQ(sample(*open_idx(write("i", equal), "", wanted), 2), std::vector<float>(6, 0.0F));
   }
 }

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "gradflow/core/errors.hpp"
 
@@ -17,7 +17,8 @@ namespace gradflow::data {
 /// A test with a folder of its own.
 class InFolder : public testing::Test {
  protected:
-  InFolder() : folder_(std::filesystem::temp_directory_path() / ("gradflow_data_" + std::to_string(getpid()))) {
+  InFolder()
+      : folder_(std::filesystem::temp_directory_path() / ("gradflow_data_" + std::to_string(getpid()))) {
     std::filesystem::create_directories(folder_);
   }
   ~InFolder() override { std::filesystem::remove_all(folder_); }

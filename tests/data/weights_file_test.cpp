@@ -14,7 +14,8 @@ namespace {
 class WeightsFile : public InFolder {
  protected:
   /// Numbers 1, 2, ... of a shape.
-  static void add(const hdf5::File& file, const std::string& name, const hdf5::Shape& shape, double factor = 1) {
+  static void add(const hdf5::File& file, const std::string& name, const hdf5::Shape& shape,
+                  double factor = 1) {
     std::vector<double> values;
     for (std::size_t i = 0; i < hdf5::size_of(shape); ++i) values.push_back(factor * double(i + 1));
     hdf5::Dataset::create<double>(file, name, shape, hdf5::Space::unfilled)
@@ -40,8 +41,9 @@ nn::NetworkSpec example(std::string_view scheme) {
   nn::NetworkSpec spec;
   spec.widths = nn::Widths::listed({70, 20, 30});
   spec.activation = nn::Activation::named("tanh");
-  spec.init = scheme == "pytorch_default" || scheme == "he_normal" ? nn::Initialisation::make(scheme)
-                                                                    : nn::Initialisation::make(scheme, 1.3, 0.7);
+  spec.init = scheme == "pytorch_default" || scheme == "he_normal"
+                  ? nn::Initialisation::make(scheme)
+                  : nn::Initialisation::make(scheme, 1.3, 0.7);
   spec.seed = 5;
   return spec;
 }
@@ -73,7 +75,8 @@ void expect_round_trip(const nn::NetworkSpec& spec, const std::filesystem::path&
 }
 
 TEST_F(WeightsFile, GivesBackTheVeryBitsThatWereWritten) {
-  for (const std::string scheme : {"gaussian", "uniform", "orthogonal", "identity", "he_normal", "pytorch_default"}) {
+  for (const std::string scheme :
+       {"gaussian", "uniform", "orthogonal", "identity", "he_normal", "pytorch_default"}) {
     SCOPED_TRACE(scheme);
     expect_round_trip<float>(example(scheme), path(scheme + ".h5"));
     // W = scale * Q is rounded: an orthogonal Q of float64 comes back to a bit or two.

@@ -1,3 +1,5 @@
+#include "gradflow/nn/data.hpp"
+
 #include <cmath>
 #include <memory>
 #include <numbers>
@@ -5,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include "gradflow/nn/data.hpp"
 #include "made_up_data.hpp"
 #include "networks.hpp"
 #include "recording.hpp"

@@ -80,7 +80,8 @@ class Network {
   /// dE_s/dz_l, place l - 1.
   std::vector<Vector> backward(int sample, const Signals& s) const {
     std::vector<Vector> dz(s.z.size());
-    Vector dh = is("cross_entropy") ? softmax_minus_one_hot(s.z.back(), class_of(sample)) : end_numbers(sample);
+    Vector dh =
+        is("cross_entropy") ? softmax_minus_one_hot(s.z.back(), class_of(sample)) : end_numbers(sample);
     for (std::size_t i = 0; i < dh.size() && !enters_at_preactivation(); ++i) dh[i] = s.h.back()[i] - dh[i];
     for (std::size_t l = s.z.size(); l-- > 0;) {
       const bool past_activation = enters_at_preactivation() && l + 1 == s.z.size();

@@ -102,8 +102,9 @@ Recording record(const Bundle& bundle) {
     Recorder<Real> recorder(recording.layers[std::size_t(l - 1)], bundle.size());
     const std::unique_ptr<Block<Real>> block = make_block<Real>(bundle, l);
     Tape<Real>& tape = tapes[std::size_t(l - 1)];
-    x = l == depth ? forward_into_loss(bundle, *block, std::move(x), stack, tape, recorder, recording.failures)
-                   : block->forward(std::move(x), stack, tape, recorder, recording.failures);
+    x = l == depth
+            ? forward_into_loss(bundle, *block, std::move(x), stack, tape, recorder, recording.failures)
+            : block->forward(std::move(x), stack, tape, recorder, recording.failures);
   }
   State<Real> dy = cotangent(bundle, std::move(x), stack, recording.failures);
   Entry entry = entry_of(bundle.front());

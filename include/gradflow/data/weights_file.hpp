@@ -9,9 +9,9 @@
 ///
 /// gradflow's own form, which anybody may write: `layer_k/weight` [fan_out][fan_in] and, where there is one,
 /// `layer_k/bias` [fan_out], k = 1, 2, ... A dataset may carry the attribute `scale`: the factor on the unit
-/// numbers it was made with. The reader takes it out again, so a run has the very bits of the run the weights came
-/// from; only weights drawn in float64 (the orthogonal ones of a float64 run) come back to rounding. Without
-/// it the numbers stand for themselves.
+/// numbers it was made with. The reader takes it out again, so a run has the very bits of the run the weights
+/// came from; only weights drawn in float64 (the orthogonal ones of a float64 run) come back to rounding.
+/// Without it the numbers stand for themselves.
 ///
 /// What Keras saves is read too: its dense layers in the order of the attribute layer_names, kernel
 /// [fan_in][fan_out] and bias, in the root group (save_weights) or in model_weights (save).
