@@ -127,7 +127,8 @@ theory::Increment increment_of(const nn::NetworkSpec& network, const theory::Den
 
 bool theory_covers(const nn::NetworkSpec& network) {
   return network.block == "dense" && network.normalization.kind == nn::NormalizationKind::none &&
-         network.data == "gaussian" && network.init.scheme->distribution != nn::Distribution::identity;
+         network.data == "gaussian" && network.init.scheme->distribution != nn::Distribution::identity &&
+         network.init.scheme->distribution != nn::Distribution::stored;
 }
 
 /// "256x1001": each width with how often it follows itself.

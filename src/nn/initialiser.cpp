@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include <fmt/format.h>
@@ -18,6 +19,9 @@ double he(int fan_in, int) { return 2.0 / fan_in; }
 double glorot(int fan_in, int fan_out) { return 2.0 / (double(fan_in) + fan_out); }
 double lecun(int fan_in, int) { return 1.0 / fan_in; }
 double pytorch_linear(int fan_in, int) { return 1.0 / (3.0 * fan_in); }
+
+/// Of weights that nobody here has drawn.
+double unknown(int, int) { return std::numeric_limits<double>::quiet_NaN(); }
 
 constexpr double root_of_two = 1.4142135623730951;
 
@@ -76,6 +80,9 @@ constexpr std::array table{
         "fan_in); gain sqrt(2) unless given, PyTorch's own default"),
     SchemeRow{"pytorch_default", Distribution::uniform, pytorch_linear, 0, true, 1,
               "PyTorch's nn.Linear: W and b ~ U(-a, a), a = 1/sqrt(fan_in): variance 1/(3 fan_in) each"},
+    SchemeRow{"file", Distribution::stored, unknown, 1, true, 1,
+              "gain times the weights and the biases of an HDF5 file: layer_k/weight [fan_out][fan_in] and "
+              "layer_k/bias (gradflow export writes it), or what Keras saved; parameter path"},
 };
 
 double finite_or_refuse(const char* name, double value) {
@@ -134,9 +141,10 @@ Initialisation Initialisation::make(std::string_view name, std::optional<double>
                                     std::optional<double> sigma_b, std::optional<double> gain) {
   const SchemeRow& row = find(schemes(), "scheme", name);
   refuse_what_is_fixed(row, sigma_w, sigma_b, gain);
-  return {&row, finite_or_refuse("sigma_w", sigma_w.value_or(1)),
-          finite_or_refuse("sigma_b", sigma_b.value_or(0)),
-          finite_or_refuse("gain", gain.value_or(row.default_gain == 0 ? 1 : row.default_gain))};
+  return {.scheme = &row,
+          .sigma_w = finite_or_refuse("sigma_w", sigma_w.value_or(1)),
+          .sigma_b = finite_or_refuse("sigma_b", sigma_b.value_or(0)),
+          .gain = finite_or_refuse("gain", gain.value_or(row.default_gain == 0 ? 1 : row.default_gain))};
 }
 
 double Initialisation::weight_scale(int fan_in, int fan_out) const {
@@ -152,6 +160,7 @@ double Initialisation::effective_sigma_w(int fan_in, int fan_out) const {
 }
 
 double Initialisation::effective_sigma_b(int fan_in) const {
+  if (scheme->distribution == Distribution::stored) return std::numeric_limits<double>::quiet_NaN();
   return scheme->bias_fixed ? 1 / std::sqrt(3.0 * fan_in) : sigma_b;
 }
 

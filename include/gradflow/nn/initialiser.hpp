@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -12,8 +13,8 @@
 namespace gradflow::nn {
 
 /// The unit matrix Z a scheme scales. Schemes with the same distribution share Z at equal seed, layer and
-/// widths: common random numbers, by definition.
-enum class Distribution { normal, uniform, truncated_normal, orthogonal, identity };
+/// widths: common random numbers, by definition. What is stored was drawn elsewhere: see layer_weights.hpp.
+enum class Distribution { normal, uniform, truncated_normal, orthogonal, identity, stored };
 
 /// A row of the catalogue of initialisation schemes.
 struct SchemeRow {
@@ -33,12 +34,15 @@ struct SchemeRow {
 /// Every scheme; the first is the default.
 std::span<const SchemeRow> schemes();
 
+class StoredWeights;
+
 /// How weights and biases of every layer begin.
 struct Initialisation {
   const SchemeRow* scheme = &schemes().front();
   double sigma_w = 1;
   double sigma_b = 0;
   double gain = 1;
+  std::shared_ptr<const StoredWeights> stored = {};  ///< of the scheme `file`; null for the others
 
   /// @throws UserError if the name is unknown, a value is negative or not finite, or the scheme has no such
   /// parameter
@@ -49,16 +53,16 @@ struct Initialisation {
   double weight_scale(int fan_in, int fan_out) const;
 
   /// std(W) * sqrt(fan_in): the sigma_w of the theory. For a square orthogonal or identity layer sigma_w
-  /// itself.
+  /// itself, for stored weights NaN.
   double effective_sigma_w(int fan_in, int fan_out) const;
 
-  /// std(b): b = effective_sigma_b * unit_bias().
+  /// std(b): b = effective_sigma_b * unit_bias(); for stored ones NaN.
   double effective_sigma_b(int fan_in) const;
 
   bool has_bias(int fan_in) const { return effective_sigma_b(fan_in) > 0; }
 };
 
-/// The unit matrix Z of layer `layer` (from 1).
+/// The unit matrix Z of layer `layer` (from 1). @pre the scheme draws its weights, here and below
 ///
 /// normal, uniform: unit variance; truncated_normal: N(0, 1) given |z| <= 2, std truncated_normal_std;
 /// orthogonal: rows or columns of the Haar matrix of size max(fan_in, fan_out), from float64; identity: ones
