@@ -19,8 +19,8 @@ struct Prediction {
   theory::Profile profile;
   theory::Asymptotics asymptotics{};
   theory::CriticalPoint critical{};
-  theory::Increment increment{};       ///< of the squared norm, per layer
-  std::vector<double> stream_log10_q;  ///< [depth] of a residual stream; empty: not known
+  theory::Increment increment{};         ///< of the squared norm, per layer
+  std::vector<double> stream_log10_q{};  ///< [depth] of a residual stream; empty: not known
 };
 
 Prediction predict(const nn::NetworkSpec& network);
