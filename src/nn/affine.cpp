@@ -16,7 +16,7 @@ Factor<Real> Factor<Real>::of(double value) {
 }
 
 template <class Real>
-Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out)
+Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out, bool biased)
     : fan_in_(fan_in), fan_out_(fan_out) {
   const NetworkSpec& shared = bundle.front();
   unit_weight_ = unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out, role);
@@ -28,7 +28,7 @@ Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_i
     member.batch = point.batch;
     member.weight_scale_exact = point.init.weight_scale(fan_in, fan_out);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
-    member.has_bias = point.init.has_bias(fan_in);
+    member.has_bias = biased && point.init.has_bias(fan_in);
     if (member.has_bias) {
       const Factor<Real> std_of_bias = Factor<Real>::of(point.init.effective_sigma_b(fan_in));
       member.bias = unit_bias<Real>(*point.init.scheme, point.seed, layer, fan_out, role);

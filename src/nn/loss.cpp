@@ -104,6 +104,7 @@ State<Real> cotangent(const Bundle& bundle, State<Real> output, const Stack& sta
           first_of(first, {codes[std::size_t(range.first_row + i)], point.depth(), range.first_sample + i});
     }
   }
+  for (std::size_t i = 1; i < output.size(); ++i) output[i] = Signal<Real>(output[i].rows(), output[i].width);
   return output;
 }
 
@@ -117,6 +118,9 @@ State<Real> input(const Bundle& bundle, const Stack& stack) {
   }
   State<Real> state;
   state.push_back(std::move(signal));
+  for (std::size_t i = 1; i < state_widths(bundle.front(), 0).size(); ++i) {
+    state.push_back(Signal<Real>(state.front().rows(), state.front().width));
+  }
   return state;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gradflow/nn/block.hpp"
+
 namespace gradflow::nn {
 
 Widths Widths::uniform(int depth, int width) {
@@ -28,11 +30,13 @@ bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.widths == b.widths &&
          a.backward.loss == b.backward.loss && a.normalization == b.normalization &&
          a.residual.branch_layers == b.residual.branch_layers &&
+         a.recurrence.gaussian_input == b.recurrence.gaussian_input &&
+         a.recurrence.forget_gate == b.recurrence.forget_gate &&
          a.init.scheme->distribution == b.init.scheme->distribution;
 }
 
 bool takes_batch_whole(const NetworkSpec& network) {
-  return network.normalization.kind == NormalizationKind::batch;
+  return network.normalization.kind == NormalizationKind::batch || block_of(network).steps_in_time;
 }
 
 int most_microbatches(const Bundle& bundle) {

@@ -110,12 +110,18 @@ struct BlockRow {
   int (*taped_signals)(const NetworkSpec&);  ///< that the forward pass of one block leaves, its input first
   Entry random_cotangent;                    ///< where the cotangent of no loss enters
   std::string_view doc;
+  bool steps_in_time = false;  ///< depth counts steps, and every step has the weights of the first
+  int state_signals = 1;       ///< of the layer's width, from block to block
+  int (*gates)(const NetworkSpec&) = nullptr;  ///< stacked in each of its matrices; null: one
 };
 
 std::span<const BlockRow> blocks();
 
 /// The row of a network's block. @throws UserError naming the known ones
 const BlockRow& block_of(const NetworkSpec& network);
+
+/// How many gates each weight matrix of a network computes: it has `gates * fan_out` rows.
+int gates_of(const NetworkSpec& network);
 
 /// What of the blocks of a network can be measured.
 BlockParts parts_of(const NetworkSpec& network);

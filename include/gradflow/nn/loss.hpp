@@ -23,6 +23,7 @@ std::span<const LossRow> losses();
 Entry entry_of(const NetworkSpec& network);
 
 /// The cotangent that starts the backward pass: dE_s/dz_L or dE_s/dh_L per sample, as the loss's entry says.
+/// Nothing enters at the other signals of the state.
 /// @param output  the network's last signal; its memory is reused
 template <class Real>
 State<Real> cotangent(const Bundle& bundle, State<Real> output, const Stack& stack, Failures& failures);
@@ -37,7 +38,7 @@ struct DataRow {
 
 std::span<const DataRow> data_sources();
 
-/// The network's input h_0 for the rows of `stack`.
+/// The network's input h_0 for the rows of `stack`; other signals of the state begin as zeros.
 template <class Real>
 State<Real> input(const Bundle& bundle, const Stack& stack);
 
