@@ -141,7 +141,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const double forward_again = double(checkpointing.spans.size());
   const double generations = checkpointing.keep_weights ? 1 : 2 + forward_again;
 
-  const double matrices = double(nn::parts_of(network).matrices.size());
+  const double matrices = double(nn::parts_of(network).matrices.size()) * nn::gates_of(network);
 
   Price price;
   auto next_observed = observed.begin();

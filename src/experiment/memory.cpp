@@ -66,6 +66,8 @@ struct Work {
     if (stages > 1) blocks = cut({spec}, std::min(stages, spec.depth())).blocks_of(stage);
     microbatches = microbatches_of(plan, {spec});
     matrices = int(nn::parts_of(spec).matrices.size());
+    gates = nn::gates_of(spec);
+    state_signals = int(nn::state_widths(spec, 0).size());
     taped_signals = nn::block_of(spec).taped_signals(spec);
     const int tiles = padded_rows(spec.batch) / tile_rows;
     rows = double(points) * ((tiles + microbatches - 1) / microbatches) * tile_rows;
@@ -101,6 +103,8 @@ struct Work {
   pipeline::BlockRange blocks;
   int microbatches = 1;
   int matrices = 1;       ///< of a block
+  int gates = 1;          ///< in each of them
+  int state_signals = 1;  ///< from block to block
   int taped_signals = 2;  ///< of a block
   double rows = 0;        ///< of one microbatch of the bundle
   double in_flight = 1;   ///< microbatches of one bundle
@@ -111,17 +115,18 @@ struct Work {
 struct LayerBytes {
   LayerBytes(const Work& work, int layer)
       : in(work.network.widths.fan_in(layer)), out(work.network.widths.fan_out(layer)) {
-    const double first = work.padded(in) * work.padded(out) * work.real_bytes();
-    const double further = (work.matrices - 1) * work.padded(out) * work.padded(out) * work.real_bytes();
+    const double rows = work.padded(work.gates * out);
+    const double first = work.padded(in) * rows * work.real_bytes();
+    const double further = (work.matrices - 1) * work.padded(out) * rows * work.real_bytes();
     const double weights = first + further;
-    const double bias = work.network.init.has_bias(in) ? work.padded(out) * work.real_bytes() : 0;
+    const double bias = work.network.init.has_bias(in) ? rows * work.real_bytes() : 0;
     block = weights + work.matrices * (block_object_bytes + work.points * (block_point_bytes + bias));
     tape = work.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
            work.taped_signals * signal_object_bytes;
     measurement = work.points * (measurement_bytes + sizeof(double) * out);
     const double unit_sums = work.points * 3.0 * (sizeof(double) + 1) * out;
     // Gram matrices keep the signals of the microbatches that have come back; the others are still tapes.
-    const bool gram = nn::uses_gram_matrices(in, out, work.network.batch);
+    const bool gram = nn::uses_gram_matrices(in, work.gates * out, work.network.batch);
     const double come_back = std::max(0.0, work.microbatches - work.in_flight);
     accumulated = measurement + unit_sums + (gram ? come_back * tape : work.points * weights);
   }
@@ -148,12 +153,21 @@ struct Demand {
       widest = std::max({widest, work.row_bytes(bytes.in), work.row_bytes(bytes.out)});
       rows += is_observed ? 1 : 0;
       const double batch = padded_rows(work.network.batch);
-      const double gram = 8 * batch * (double(bytes.in) + bytes.out + 2 * batch);
+      const double gram = 8 * batch * (double(bytes.in) + double(work.gates) * bytes.out + 2 * batch);
       at_work = std::max(at_work, work.plan.threads * gram);
     }
-    stage.state_bytes = work.rows * widest + 2 * signal_object_bytes;
-    at_work += 4 * stage.state_bytes;
+    stage.state_bytes = work.state_signals * (work.rows * widest + 2 * signal_object_bytes);
+    // Highest inside a block with gates: each gate beside its slope, and all of them stacked.
+    at_work += (work.gates > 1 ? 2 + 4 * work.gates : 4) * stage.state_bytes / work.state_signals;
+    at_work += tied_bytes(work);
     waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
+  }
+
+  /// The running sum of the gradients of tied weights: here, as a signal, and in a message.
+  static double tied_bytes(const Work& work) {
+    if (!nn::block_of(work.network).steps_in_time) return 0;
+    const int width = work.network.widths[0];
+    return 3 * work.points * work.padded(work.gates * width) * work.row_bytes(width);
   }
 
   void add(const Work& work, const LayerBytes& bytes, bool is_observed) {
@@ -167,8 +181,10 @@ struct Demand {
     const double in = bytes.in;
     const double out = bytes.out;
     stage.forward_operations +=
-        work.matrices * work.rows * work.microbatches * out * (2 * in + operations_per_unit);
-    stage.generation_operations += work.matrices * in * out * operations_per_weight(work.network, in, out);
+        work.matrices * work.gates * work.rows * work.microbatches * out * (2 * in + operations_per_unit);
+    const double rows_of_weights = work.gates * out;
+    stage.generation_operations +=
+        work.matrices * in * rows_of_weights * operations_per_weight(work.network, in, rows_of_weights);
   }
 
   pipeline::StageDemand stage;
@@ -197,8 +213,8 @@ double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total(
 
 /// A sweep's axis that changes how much memory a point takes.
 bool changes_size(const sweep::Axis& axis) {
-  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch",
-                            "run.precision"};
+  constexpr std::array keys{"network.block",  "network.depth", "network.width",
+                            "network.widths", "data.batch",    "run.precision"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(keys, column.key) != keys.end();
   });
@@ -207,10 +223,11 @@ bool changes_size(const sweep::Axis& axis) {
 /// A measure of memory that grows with every width, the depth, the batch and the precision.
 double size_of(const sweep::SweepPoint& point) {
   const nn::NetworkSpec network = network_of(point);
+  const double gates = nn::gates_of(network);
   double size = 0;
   for (int layer = 1; layer <= network.depth(); ++layer) {
     const double in = network.widths.fan_in(layer);
-    const double out = network.widths.fan_out(layer);
+    const double out = gates * network.widths.fan_out(layer);
     size += in * out + padded_rows(network.batch) * (in + out);
   }
   return size * (precision_of(point) == Precision::float64 ? 2 : 1);

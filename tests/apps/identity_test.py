@@ -64,6 +64,23 @@ init.sigma_w = [0.5, 2.5]
 backward.shared = [false, true]
 """
 
+# States of two signals cut in time, weights of every step the same, inputs at every step.
+RECURRENT = """
+[network]
+depth = 23
+width = 20
+[init]
+sigma_b = 0.1
+[statistics]
+preset = "full"
+[sweep]
+network.block = ["rnn", "gru", "lstm"]
+network.input = ["zero", "gaussian"]
+init.sigma_w = [0.7, 2.5]
+data.batch = [5, 70]
+run.precision = ["float32", "float64"]
+"""
+
 # 1700 layers are 13600 bytes of a statistic; from 4096 bytes for each stage the stages write themselves.
 DEEP = """
 [network]
@@ -133,6 +150,11 @@ class OneHash(program.InFolder):
     def test_bundles_of_many_shapes(self):
         sweep = self.write("sweep.toml", MANY_SHAPES)
         self.assert_same_bits(sweep, LAYOUTS["bundles"])
+
+    def test_steps_in_time(self):
+        sweep = self.write("sweep.toml", RECURRENT)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (4, "--stages", "2"),
+                                      (None, "--bundle", "1"), (3, "--stages", "3", "--schedule", "gpipe")])
 
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)
