@@ -27,6 +27,15 @@ std::size_t messages_ahead(const ScheduleRow& schedule, int stages, int sender) 
   return std::size_t(std::min(schedule.window(stages, sender), most_posted));
 }
 
+/// Of the state between block `blocks_before` and the next, on its way downstream.
+Shapes state_shapes(const nn::Bundle& bundle, int blocks_before, const Stack& rows) {
+  Shapes shapes;
+  for (const int width : nn::state_widths(bundle.front(), blocks_before)) {
+    shapes.push_back({rows_of(rows), width});
+  }
+  return shapes;
+}
+
 /// A job to come, and this stage's part of it.
 struct UpcomingJob {
   Job job;
@@ -45,8 +54,17 @@ struct ActiveJob {
   std::map<int, State<Real>> outputs =
       {};  ///< last stage: h_L of the microbatches that have not turned round
 
-  std::vector<int> input_widths() const { return nn::state_widths(job.bundle.front(), blocks.first); }
-  std::vector<int> output_widths() const { return nn::state_widths(job.bundle.front(), blocks.end); }
+  Shapes input_shapes(int microbatch) const {
+    return state_shapes(job.bundle, blocks.first, stage.rows(microbatch));
+  }
+  /// Of what comes back from downstream: a gradient of each signal, and what is summed over the blocks.
+  Shapes gradient_shapes(int microbatch) const {
+    Shapes shapes = state_shapes(job.bundle, blocks.end, stage.rows(microbatch));
+    if (sums_tied_gradient(job.bundle, job.observation)) {
+      shapes.push_back(nn::TiedGradient<Real>::packed_shape(job.bundle));
+    }
+    return shapes;
+  }
 };
 
 template <class Real>
@@ -102,10 +120,9 @@ class Executor {
     if (!job) return;
     const nn::Bundle& bundle = job->bundle;
     const BlockRange blocks = assignment_.partition(bundle, group_.size()).blocks_of(group_.rank());
-    const std::vector<int> widths = nn::state_widths(bundle.front(), blocks.first);
     for (int microbatch = 0; !is_first() && microbatch < job->microbatches; ++microbatch) {
-      const int rows = rows_of(nn::microbatch_rows(bundle, microbatch, job->microbatches));
-      rooms_.push_back(packet_bytes<Real>(bundle.size(), rows, widths));
+      const Stack rows = nn::microbatch_rows(bundle, microbatch, job->microbatches);
+      rooms_.push_back(packet_bytes<Real>(bundle.size(), state_shapes(bundle, blocks.first, rows)));
     }
     upcoming_.push_back({std::move(*job), blocks});
   }
@@ -125,7 +142,7 @@ class Executor {
       return more ? begin_job() : end_stream();
     }
     first_packet_ = receive(from_upstream_, {});
-    const bool more = unpack<Real>(first_packet_, 0, {}).header.job != PacketHeader::end_of_stream;
+    const bool more = unpack<Real>(first_packet_, {}).header.job != PacketHeader::end_of_stream;
     more ? begin_job() : end_stream();
   }
 
@@ -205,8 +222,7 @@ class Executor {
       job.outputs[microbatch] = std::move(y);
       return;
     }
-    from_downstream_.post(
-        packet_bytes<Real>(job.job.bundle.size(), rows_of(job.stage.rows(microbatch)), job.output_widths()));
+    from_downstream_.post(packet_bytes<Real>(job.job.bundle.size(), job.gradient_shapes(microbatch)));
     send_state(job, microbatch, std::move(y), +1, forward_tag);
   }
 
@@ -217,16 +233,19 @@ class Executor {
   }
 
   State<Real> receive_forward(ActiveJob<Real>& job, Action action) {
-    if (microbatch_of(job, action) == 0) return accept(job, action, first_packet_, job.input_widths());
+    const Shapes shapes = job.input_shapes(microbatch_of(job, action));
+    if (microbatch_of(job, action) == 0) return accept(job, action, first_packet_, shapes);
     const mpi::Buffer bytes = receive(from_upstream_, action);
     post_upstream();
-    return accept(job, action, bytes, job.input_widths());
+    return accept(job, action, bytes, shapes);
   }
 
   void backward(ActiveJob<Real>& job, Action action) {
     const int microbatch = microbatch_of(job, action);
     State<Real> dy;
-    if (!is_last()) dy = accept(job, action, receive(from_downstream_, action), job.output_widths());
+    if (!is_last()) {
+      dy = accept(job, action, receive(from_downstream_, action), job.gradient_shapes(microbatch));
+    }
     State<Real> dx = compute_backward(job, microbatch, std::move(dy));
     if (!is_first()) send_state(job, microbatch, std::move(dx), -1, backward_tag);
   }
@@ -250,10 +269,9 @@ class Executor {
     if (microbatch == job.job.microbatches - 1) finish(job);
   }
 
-  State<Real> accept(ActiveJob<Real>& job, Action action, const mpi::Buffer& bytes,
-                     const std::vector<int>& widths) {
+  State<Real> accept(ActiveJob<Real>& job, Action action, const mpi::Buffer& bytes, const Shapes& shapes) {
     const int microbatch = microbatch_of(job, action);
-    Packet<Real> packet = unpack<Real>(bytes, rows_of(job.stage.rows(microbatch)), widths);
+    Packet<Real> packet = unpack<Real>(bytes, shapes);
     expect(packet.header.job == job.number && packet.header.microbatch == microbatch,
            "messages between stages arrive in the order of the schedule");
     job.stage.learn(packet.failures);

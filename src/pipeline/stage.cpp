@@ -37,6 +37,27 @@ State<Real> copy_of(const State<Real>& state) {
   return copy;
 }
 
+/// Adds to the sum over blocks, beside what is kept of one block.
+template <class Real>
+class AddToSum final : public nn::WeightGradient<Real> {
+ public:
+  AddToSum(nn::WeightGradient<Real>& of_block, nn::TiedGradient<Real>& sum)
+      : of_block_(of_block), sum_(sum) {}
+
+  void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+           const Stack& stack) override {
+    if (matrix == WeightRole::first) sum_.add(input, product_gradient, stack);
+    of_block_.add(matrix, std::move(input), std::move(product_gradient), stack);
+  }
+  std::vector<nn::WeightGradientNorms> norms(WeightRole matrix) const override {
+    return of_block_.norms(matrix);
+  }
+
+ private:
+  nn::WeightGradient<Real>& of_block_;
+  nn::TiedGradient<Real>& sum_;
+};
+
 /// An empty table for each point: the observed layers among the stage's blocks.
 std::vector<stats::PointTable> empty_tables(const Observation& observation, BlockRange blocks,
                                             std::size_t points) {
@@ -52,6 +73,10 @@ Observation::Observation(std::vector<int> observed, stats::Selection chosen)
     : layers(std::move(observed)),
       selection(std::move(chosen)),
       columns(std::make_shared<const stats::Columns>(stats::columns_of(selection))) {}
+
+bool sums_tied_gradient(const nn::Bundle& bundle, const Observation& observation) {
+  return nn::block_of(bundle.front()).steps_in_time && stats::needed(observation.selection).gradients;
+}
 
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
@@ -72,6 +97,7 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       tapes_(std::size_t(microbatches)),
       signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
+  if (sums_tied_gradient(bundle, observation)) tied_.emplace(bundle);
   if (!checkpointing_.keep_weights) return;
   for (int i = 0; i < blocks.size(); ++i) {
     block(i);
@@ -165,6 +191,17 @@ State<Real> Stage<Real>::run_keeping_signals(Piece piece, int microbatch, State<
 
 template <class Real>
 State<Real> Stage<Real>::backward(int microbatch, State<Real> dy, nn::Entry entry) {
+  if (tied_ && dy.size() > nn::state_widths(bundle_.front(), 0).size()) {
+    tied_->unpack(dy.back());
+    dy.pop_back();
+  }
+  State<Real> dx = back_through_all(microbatch, std::move(dy), entry);
+  if (tied_ && first_layer_ > 1) dx.push_back(tied_->packed());
+  return dx;
+}
+
+template <class Real>
+State<Real> Stage<Real>::back_through_all(int microbatch, State<Real> dy, nn::Entry entry) {
   const Piece all{0, int(layers_.size())};
   if (!checkpointing_.keeps_tapes()) {
     return back_from_signals(all, microbatch, std::move(dy), entry, 0,
@@ -189,10 +226,13 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
     nn::WeightGradient<Real>& gradient = put_off    ? deferred[std::size_t(i)]
                                          : measured ? *measured->gradient
                                                     : static_cast<nn::WeightGradient<Real>&>(nothing);
+    std::optional<AddToSum<Real>> summing;
+    if (tied_) summing.emplace(gradient, *tied_);
+    nn::WeightGradient<Real>& added = summing ? static_cast<nn::WeightGradient<Real>&>(*summing) : gradient;
     observer.begin_pass(stack);
     dy = in_layer(first_layer_ + i, [&] {
       return block(i).backward(std::move(dy), std::exchange(entry, nn::Entry::output), stack,
-                               tapes[std::size_t(i - piece.first)], observer, gradient, failures_);
+                               tapes[std::size_t(i - piece.first)], observer, added, failures_);
     });
     observer.end_pass();
     if (measured && !put_off) weight_gradient_is_added(i, microbatch);
@@ -289,6 +329,11 @@ std::vector<PointResult> Stage<Real>::results() && {
   std::vector<PointResult> results;
   for (std::size_t point = 0; point < bundle_.size(); ++point) {
     results.push_back({failures_[point], std::move(tables_[point])});
+  }
+  if (!tied_ || first_layer_ > 1) return results;
+  const std::vector<Scaled> squares = tied_->squared();
+  for (std::size_t point = 0; point < bundle_.size(); ++point) {
+    results[point].tied_wgrad_squared = squares[point];
   }
   return results;
 }

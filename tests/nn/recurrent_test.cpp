@@ -11,6 +11,7 @@
 
 #include "gradflow/core/random.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/tied_gradient.hpp"
 #include "networks.hpp"
 
 /// Blocks that are steps in time: chains of three steps against plain float64 loops and their finite
@@ -206,7 +207,7 @@ class Seen final : public Observer<double> {
 };
 
 /// The sum over steps and samples of dz x' and of dz.
-struct TiedGradient final : WeightGradient<double> {
+struct SummedGradient final : WeightGradient<double> {
   void add(WeightRole matrix, Signal<double> input, Signal<double> dz, const Stack& stack) override {
     const Table x = table_of(input, stack.front().samples);
     const Table d = table_of(dz, stack.front().samples);
@@ -225,6 +226,24 @@ struct TiedGradient final : WeightGradient<double> {
   std::map<WeightRole, std::vector<double>> bias;
 };
 
+/// The running sum of a bundle, once as it is and once taken to another stage behind every step.
+struct TravellingSum final : WeightGradient<double> {
+  explicit TravellingSum(const Bundle& of) : bundle(of), here(of), travelled(of) {}
+
+  void add(WeightRole matrix, Signal<double> input, Signal<double> dz, const Stack& stack) override {
+    if (matrix != WeightRole::first) return;
+    here.add(input, dz, stack);
+    travelled.add(input, dz, stack);
+    const Signal<double> message = travelled.packed();
+    travelled = TiedGradient<double>(bundle);
+    travelled.unpack(message);
+  }
+  std::vector<WeightGradientNorms> norms(WeightRole) const override { return {}; }
+
+  Bundle bundle;
+  TiedGradient<double> here, travelled;
+};
+
 /// A chain of blocks, their tapes and what they show.
 class Chain {
  public:
@@ -239,9 +258,11 @@ class Chain {
     return x;
   }
 
-  State<double> backward(State<double> dy) {
+  State<double> backward(State<double> dy) { return backward(std::move(dy), gradient); }
+
+  State<double> backward(State<double> dy, WeightGradient<double>& to) {
     for (std::size_t t = blocks_.size(); t-- > 0;) {
-      dy = blocks_[t]->backward(std::move(dy), Entry::output, stack_, tapes_[t], seen, gradient, failures);
+      dy = blocks_[t]->backward(std::move(dy), Entry::output, stack_, tapes_[t], seen, to, failures);
     }
     return dy;
   }
@@ -249,7 +270,7 @@ class Chain {
   const std::vector<Tape<double>>& tapes() const { return tapes_; }
 
   Seen seen;
-  TiedGradient gradient;
+  SummedGradient gradient;
   Failures failures = Failures(1);
 
  private:
@@ -336,6 +357,21 @@ TEST_P(EveryStep, AddsUpToTheGradientOfTheTiedWeights) {
   if (!spec.recurrence.gaussian_input) return;
   const Table of_w_x = differences(weights.w_x, [&] { return energy(); });
   EXPECT_LT(distance(chain.gradient.weight[WeightRole::input], of_w_x), 1e-6 * norm(of_w_x));
+}
+
+TEST_P(EveryStep, SumsTheTiedGradientWhereverTheChainIsCut) {
+  Chain second(spec, steps);
+  TravellingSum sum({spec});
+  chain.forward(state_of(spec, x));
+  second.forward(state_of(spec, x));
+
+  chain.backward(state_of(spec, c));
+  second.backward(state_of(spec, c), sum);
+
+  const Scaled norm_squared = sum.here.squared().front();
+  const double expected = norm(chain.gradient.weight[WeightRole::first]) / samples;
+  EXPECT_NEAR(std::sqrt(norm_squared.value()), expected, 1e-13 * expected);
+  EXPECT_EQ(sum.travelled.squared().front().value(), norm_squared.value());
 }
 
 TEST_P(EveryStep, ShowsAndTapesWhatItSays) {

@@ -101,6 +101,12 @@ class Block {
 /// Widths of the signals between block `blocks_before` and the next: what a stage that begins there receives.
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before);
 
+/// Rows and features of a signal that travels between stages.
+struct SignalShape {
+  int rows = 0;
+  int width = 0;
+};
+
 /// A row of the block catalogue.
 struct BlockRow {
   std::string_view name;

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/tied_gradient.hpp"
 #include "gradflow/pipeline/checkpointing.hpp"
 #include "gradflow/pipeline/partition.hpp"
 #include "gradflow/stats/catalogue.hpp"
@@ -16,6 +18,8 @@ namespace gradflow::pipeline {
 struct PointResult {
   Failure failure;         ///< of the whole network, as far as this stage has heard
   stats::PointTable rows;  ///< the observed layers of this stage, columns of the observation
+  std::optional<Scaled> tied_wgrad_squared =
+      {};  ///< of the whole network: with its first block, if asked for
 };
 
 /// What is measured: which layers (ascending, from 1) and what of each.
@@ -29,6 +33,9 @@ struct Observation {
   stats::Selection selection;
   std::shared_ptr<const stats::Columns> columns;  ///< of the rows; the first are those of the selection
 };
+
+/// Whether the weight gradients of all blocks are summed: they share their weights, and somebody asks.
+bool sums_tied_gradient(const nn::Bundle& bundle, const Observation& observation);
 
 /// Called between two blocks, so that messages move while a stage computes.
 using Breather = std::function<void()>;
@@ -64,7 +71,8 @@ class Stage {
   State<Real> forward(int microbatch, State<Real> x);
 
   /// @param dy  gradient of what forward() returned, or of the last preactivation, as `entry` says
-  /// @return    gradient of x; empty if the stage holds the network's first block
+  ///            Behind it, if sums_tied_gradient and blocks follow: their nn::TiedGradient, packed.
+  /// @return    gradient of x, and the sum with this stage's blocks; empty if the stage holds the first block
   State<Real> backward(int microbatch, State<Real> dy, nn::Entry entry);
 
   /// What backward() put off: adds up the weight gradients of one microbatch. Nothing if they are added at
@@ -114,6 +122,7 @@ class Stage {
 
   State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
   State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
+  State<Real> back_through_all(int microbatch, State<Real> dy, nn::Entry entry);
   State<Real> back_through(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry, Tapes tapes);
   State<Real> back_from_signals(Piece piece, int microbatch, State<Real> dy, nn::Entry& entry,
                                 std::size_t level, Signals signals);
@@ -135,6 +144,7 @@ class Stage {
   std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
   std::vector<Signals> signals_;                ///< [microbatch], otherwise
   std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
+  std::optional<nn::TiedGradient<Real>> tied_;  ///< from the last block to this stage's first
   std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
 };
 
