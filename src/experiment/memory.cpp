@@ -67,6 +67,7 @@ struct Work {
     microbatches = microbatches_of(plan, {spec});
     matrices = int(nn::parts_of(spec).matrices.size());
     gates = nn::gates_of(spec);
+    tied = nn::block_of(spec).steps_in_time;
     state_signals = int(nn::state_widths(spec, 0).size());
     taped_signals = nn::block_of(spec).taped_signals(spec);
     const int tiles = padded_rows(spec.batch) / tile_rows;
@@ -104,6 +105,7 @@ struct Work {
   int microbatches = 1;
   int matrices = 1;       ///< of a block
   int gates = 1;          ///< in each of them
+  bool tied = false;      ///< every block has the weights of the first
   int state_signals = 1;  ///< from block to block
   int taped_signals = 2;  ///< of a block
   double rows = 0;        ///< of one microbatch of the bundle
@@ -120,7 +122,10 @@ struct LayerBytes {
     const double further = (work.matrices - 1) * work.padded(out) * rows * work.real_bytes();
     const double weights = first + further;
     const double bias = work.network.init.has_bias(in) ? rows * work.real_bytes() : 0;
-    block = weights + work.matrices * (block_object_bytes + work.points * (block_point_bytes + bias));
+    const double numbers = weights + work.matrices * work.points * bias;
+    const double objects = work.matrices * (block_object_bytes + work.points * block_point_bytes);
+    block = objects + (work.tied ? 0 : numbers);
+    tied_weights = work.tied ? numbers : 0;
     tape = work.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
            work.taped_signals * signal_object_bytes;
     measurement = work.points * (measurement_bytes + sizeof(double) * out);
@@ -133,10 +138,11 @@ struct LayerBytes {
 
   int in;
   int out;
-  double block;        ///< weights and biases
-  double tape;         ///< of one microbatch
-  double measurement;  ///< of all points, while one microbatch goes through
-  double accumulated;  ///< of all points, from the first microbatch to the last
+  double block;         ///< with weights and biases, unless they are those of every block
+  double tied_weights;  ///< with biases, of every block together
+  double tape;          ///< of one microbatch
+  double measurement;   ///< of all points, while one microbatch goes through
+  double accumulated;   ///< of all points, from the first microbatch to the last
 };
 
 /// What the choice of a Checkpointing rests on, and what does not depend on it.
@@ -163,11 +169,12 @@ struct Demand {
     waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
   }
 
-  /// The running sum of the gradients of tied weights: here, as a signal, and in a message.
+  /// Tied weights, and the running sum of their gradients: here, as a signal, and in a message.
   static double tied_bytes(const Work& work) {
-    if (!nn::block_of(work.network).steps_in_time) return 0;
+    if (!work.tied) return 0;
     const int width = work.network.widths[0];
-    return 3 * work.points * work.padded(work.gates * width) * work.row_bytes(width);
+    const double sum = work.points * work.padded(work.gates * width) * work.row_bytes(width);
+    return 3 * sum + LayerBytes(work, 1).tied_weights;
   }
 
   void add(const Work& work, const LayerBytes& bytes, bool is_observed) {
@@ -182,6 +189,7 @@ struct Demand {
     const double out = bytes.out;
     stage.forward_operations +=
         work.matrices * work.gates * work.rows * work.microbatches * out * (2 * in + operations_per_unit);
+    if (work.tied && stage.generation_operations > 0) return;  // made once
     const double rows_of_weights = work.gates * out;
     stage.generation_operations +=
         work.matrices * in * rows_of_weights * operations_per_weight(work.network, in, rows_of_weights);

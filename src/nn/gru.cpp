@@ -58,6 +58,12 @@ class Gru final : public Block<Real> {
 
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return time_.weight_gradient(); }
 
+  std::unique_ptr<Block<Real>> at_layer(int step) const override {
+    auto other = std::make_unique<Gru>(*this);
+    other->time_ = time_.at(step);
+    return other;
+  }
+
  private:
   enum Gate { candidate, update, reset };
 

@@ -40,10 +40,12 @@ class Lstm final : public Block<Real> {
       : time_(bundle, step, lstm_gates(bundle.front())),
         forgets_(bundle.front().recurrence.forget_gate),
         sigmoid_(bundle.size(), Activation::named("sigmoid")) {
+    std::vector<GateBiases> biases;
     for (const NetworkSpec& point : bundle) {
       activations_.push_back(point.activation);
-      biases_.push_back(gate_biases(point, time_.width()));
+      biases.push_back(gate_biases(point, time_.width()));
     }
+    biases_ = std::make_shared<const std::vector<GateBiases>>(std::move(biases));
   }
 
   /// c_t = f c + i g, h_t = o phi(c_t)
@@ -93,6 +95,12 @@ class Lstm final : public Block<Real> {
 
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return time_.weight_gradient(); }
 
+  std::unique_ptr<Block<Real>> at_layer(int step) const override {
+    auto other = std::make_unique<Lstm>(*this);
+    other->time_ = time_.at(step);
+    return other;
+  }
+
  private:
   enum Gate { candidate, input, output, forget };
 
@@ -124,7 +132,7 @@ class Lstm final : public Block<Real> {
 
   void add_bias_of(std::vector<double> GateBiases::*gate, Signal<Real>& z, Passage<Real>& passage) const {
     z = each_sample<Real>(z.rows(), z.width, passage, [&](int point, int row) {
-      return sum(wide(z, row), WideRow{biases_[std::size_t(point)].*gate, 0});
+      return sum(wide(z, row), WideRow{(*biases_)[std::size_t(point)].*gate, 0});
     });
   }
 
@@ -174,8 +182,8 @@ class Lstm final : public Block<Real> {
   TimeStep<Real> time_;
   bool forgets_;
   std::vector<Activation> activations_;
-  std::vector<Activation> sigmoid_;  ///< one per point
-  std::vector<GateBiases> biases_;
+  std::vector<Activation> sigmoid_;                        ///< one per point
+  std::shared_ptr<const std::vector<GateBiases>> biases_;  ///< one per point, the same in every step
 };
 
 }  // namespace

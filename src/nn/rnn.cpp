@@ -63,6 +63,12 @@ class Rnn final : public Block<Real> {
 
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return time_.weight_gradient(); }
 
+  std::unique_ptr<Block<Real>> at_layer(int step) const override {
+    auto other = std::make_unique<Rnn>(*this);
+    other->time_ = time_.at(step);
+    return other;
+  }
+
  private:
   static double leak(double of_point) { return of_point; }
   static double keep(double of_point) { return 1 - of_point; }

@@ -13,25 +13,32 @@ constexpr int first_step = 1;  // its weights are those of every step
 
 template <class Real>
 TimeStep<Real>::TimeStep(const Bundle& bundle, int step, int gates)
-    : step_(step),
-      width_(bundle.front().widths.fan_out(step)),
-      gates_(gates),
-      seed_(bundle.front().seed),
-      recurrent_(bundle, first_step, WeightRole::first, width_, gates * width_) {
+    : step_(step), width_(bundle.front().widths.fan_out(step)), gates_(gates), seed_(bundle.front().seed) {
   expect(bundle.front().widths.fan_in(step) == width_, "every step is as wide as the one before");
-  if (!bundle.front().recurrence.gaussian_input) return;
-  input_.emplace(bundle, first_step, WeightRole::input, width_, gates * width_, false);
+  const int rows = gates * width_;
+  Weights weights{Affine<Real>(bundle, first_step, WeightRole::first, width_, rows), {}};
+  if (bundle.front().recurrence.gaussian_input) {
+    weights.input.emplace(bundle, first_step, WeightRole::input, width_, rows, false);
+  }
+  weights_ = std::make_shared<const Weights>(std::move(weights));
+}
+
+template <class Real>
+TimeStep<Real> TimeStep<Real>::at(int step) const {
+  TimeStep other = *this;
+  other.step_ = step;
+  return other;
 }
 
 template <class Real>
 Signal<Real> TimeStep<Real>::of_state(const Signal<Real>& h, Passage<Real>& passage) const {
-  return product_of(recurrent_, h, passage);
+  return product_of(weights_->recurrent, h, passage);
 }
 
 template <class Real>
 std::optional<Signal<Real>> TimeStep<Real>::of_input(Passage<Real>& passage) const {
-  if (!input_) return std::nullopt;
-  return product_of(*input_, input(passage), passage);
+  if (!weights_->input) return std::nullopt;
+  return product_of(*weights_->input, input(passage), passage);
 }
 
 template <class Real>
@@ -75,13 +82,13 @@ Signal<Real> TimeStep<Real>::stacked(const std::vector<const Signal<Real>*>& gat
 
 template <class Real>
 Signal<Real> TimeStep<Real>::state_gradient(const Signal<Real>& da, Passage<Real>& passage) const {
-  return step_ == first_step ? Signal<Real>() : input_gradient_of(recurrent_, da, passage);
+  return step_ == first_step ? Signal<Real>() : input_gradient_of(weights_->recurrent, da, passage);
 }
 
 template <class Real>
 void TimeStep<Real>::add_gradients(WeightGradient<Real>& gradient, Signal<Real> h, Signal<Real> da,
                                    Passage<Real>& passage, std::optional<Signal<Real>> dx) const {
-  if (input_) {
+  if (weights_->input) {
     gradient.add(WeightRole::input, input(passage), dx ? std::move(*dx) : da.copy(), passage.stack);
   }
   gradient.add(WeightRole::first, std::move(h), std::move(da), passage.stack);
@@ -90,8 +97,8 @@ void TimeStep<Real>::add_gradients(WeightGradient<Real>& gradient, Signal<Real> 
 template <class Real>
 std::unique_ptr<WeightGradient<Real>> TimeStep<Real>::weight_gradient() const {
   std::vector<typename MatrixGradients<Real>::Entry> gradients;
-  gradients.emplace_back(WeightRole::first, recurrent_.gradient());
-  if (input_) gradients.emplace_back(WeightRole::input, input_->gradient());
+  gradients.emplace_back(WeightRole::first, weights_->recurrent.gradient());
+  if (weights_->input) gradients.emplace_back(WeightRole::input, weights_->input->gradient());
   return std::make_unique<MatrixGradients<Real>>(std::move(gradients));
 }
 

@@ -15,6 +15,9 @@ class TimeStep {
   /// The weights of the first step, whatever the step.
   TimeStep(const Bundle& bundle, int step, int gates);
 
+  /// Another step with the same weights, held once.
+  TimeStep at(int step) const;
+
   int step() const noexcept { return step_; }
   int width() const noexcept { return width_; }
 
@@ -46,12 +49,16 @@ class TimeStep {
   /// x_t of every sample of the microbatch, a function of (seed, step, sample).
   Signal<Real> input(const Passage<Real>& passage) const;
 
+  struct Weights {
+    Affine<Real> recurrent;
+    std::optional<Affine<Real>> input;
+  };
+
   int step_;
   int width_;
   int gates_;
   std::uint64_t seed_;
-  Affine<Real> recurrent_;
-  std::optional<Affine<Real>> input_;
+  std::shared_ptr<const Weights> weights_;
 };
 
 /// a[j] * b[j] of one sample

@@ -97,6 +97,7 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       tapes_(std::size_t(microbatches)),
       signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
+  if (nn::block_of(bundle.front()).steps_in_time) pattern_ = nn::make_block<Real>(bundle, first_layer_);
   if (sums_tied_gradient(bundle, observation)) tied_.emplace(bundle);
   if (!checkpointing_.keep_weights) return;
   for (int i = 0; i < blocks.size(); ++i) {
@@ -114,6 +115,7 @@ Stage<Real>::~Stage() = default;
 template <class Real>
 const nn::Block<Real>& Stage<Real>::block(int i) {
   std::unique_ptr<nn::Block<Real>>& block = layers_[std::size_t(i)].block;
+  if (!block && pattern_) block = pattern_->at_layer(first_layer_ + i);
   if (!block) block = nn::make_block<Real>(bundle_, first_layer_ + i);
   return *block;
 }
@@ -325,6 +327,7 @@ void Stage<Real>::learn(const nn::Failures& of_other_stages) {
 template <class Real>
 std::vector<PointResult> Stage<Real>::results() && {
   finish_weight_gradients(0);
+  pattern_.reset();
   layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
   std::vector<PointResult> results;
   for (std::size_t point = 0; point < bundle_.size(); ++point) {

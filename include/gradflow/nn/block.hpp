@@ -96,6 +96,10 @@ class Block {
 
   /// An empty sum for one pass of the bundle over its batches.
   virtual std::unique_ptr<WeightGradient<Real>> weight_gradient() const = 0;
+
+  /// The block of another layer, its weights being those of this one, held once; null if every layer has its
+  /// own.
+  virtual std::unique_ptr<Block<Real>> at_layer(int) const { return nullptr; }
 };
 
 /// Widths of the signals between block `blocks_before` and the next: what a stage that begins there receives.

@@ -139,6 +139,7 @@ class Stage {
   Checkpointing checkpointing_;
   WeightPasses weight_passes_;
   nn::Failures failures_;
+  std::unique_ptr<nn::Block<Real>> pattern_;  ///< holds the weights that all blocks share, if they do
   std::vector<Layer> layers_;
   std::vector<stats::PointTable> tables_;       ///< one per point
   std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
