@@ -145,7 +145,9 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const double forward_again = double(checkpointing.spans.size());
   const double generations = checkpointing.keep_weights ? 1 : 2 + forward_again;
 
-  const double matrices = double(nn::parts_of(network).matrices.size());
+  const double matrices = double(nn::parts_of(network).matrices.size()) * nn::gates_of(network);
+
+  const bool tied = nn::block_of(network).steps_in_time;  // weights are made once
 
   Price price;
   int points = 0;
@@ -180,7 +182,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       const double elements = double(rows) * work.fan_out;
       cost.forward_seconds += seconds.forward + elements * activation.forward;
       cost.backward_seconds += seconds.backward + elements * activation.backward;
-      stage_weights += generations * weights;
+      stage_weights = tied ? weights : stage_weights + generations * weights;
     }
     cost.backward_seconds += forward_again * cost.forward_seconds;
     double bytes = 0;

@@ -78,6 +78,9 @@ struct Work {
         blocks{0, network.depth()},
         microbatches(microbatches_of(plan, bundle)),
         matrices(int(nn::parts_of(network).matrices.size())),
+        gates(nn::gates_of(network)),
+        tied(nn::block_of(network).steps_in_time),
+        state_signals(int(nn::state_widths(network, 0).size())),
         taped_signals(nn::block_of(network).taped_signals(network)) {
     if (stages > 1) blocks = cut(bundle, std::min(stages, network.depth())).blocks_of(stage);
     for (const nn::NetworkSpec& point : bundle) batch = std::max(batch, point.batch);
@@ -123,6 +126,9 @@ struct Work {
   pipeline::BlockRange blocks;
   int microbatches;
   int matrices;          ///< of a block
+  int gates;             ///< in each of them
+  bool tied;             ///< every block has the weights of the first
+  int state_signals;     ///< from block to block
   int taped_signals;     ///< of a block
   int batch = 1;         ///< the largest
   double in_flight = 1;  ///< microbatches of one bundle
@@ -133,27 +139,32 @@ struct Work {
 struct LayerBytes {
   LayerBytes(const Work& work, int layer, Present present)
       : in(work.network.widths.fan_in(layer)), out(work.network.widths.fan_out(layer)) {
-    const double first = work.padded(in) * work.padded(out) * work.real_bytes();
-    const double further = (work.matrices - 1) * work.padded(out) * work.padded(out) * work.real_bytes();
+    const double rows = work.padded(work.gates * out);
+    const double first = work.padded(in) * rows * work.real_bytes();
+    const double further = (work.matrices - 1) * work.padded(out) * rows * work.real_bytes();
     const double weights = first + further;
-    const double bias = work.network.init.has_bias(in) ? work.padded(out) * work.real_bytes() : 0;
-    block = weights + work.matrices * (block_object_bytes + present.points * (block_point_bytes + bias));
+    const double bias = work.network.init.has_bias(in) ? rows * work.real_bytes() : 0;
+    const double numbers = weights + work.matrices * present.points * bias;
+    const double objects = work.matrices * (block_object_bytes + present.points * block_point_bytes);
+    block = objects + (work.tied ? 0 : numbers);
+    tied_weights = work.tied ? numbers : 0;
     tape = present.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
            work.taped_signals * signal_object_bytes;
     measurement = present.points * (measurement_bytes + sizeof(double) * out);
     const double unit_sums = present.points * 3.0 * (sizeof(double) + 1) * out;
     // Gram matrices keep the signals of the microbatches that have come back; the others are still tapes.
-    const bool gram = nn::uses_gram_matrices(in, out, work.batch);
+    const bool gram = nn::uses_gram_matrices(in, work.gates * out, work.batch);
     const double come_back = std::max(0.0, work.microbatches - work.in_flight);
     accumulated = measurement + unit_sums + (gram ? come_back * tape : present.points * weights);
   }
 
   int in;
   int out;
-  double block;        ///< weights and biases
-  double tape;         ///< of one microbatch
-  double measurement;  ///< of all points, while one microbatch goes through
-  double accumulated;  ///< of all points, from the first microbatch to the last
+  double block;         ///< with weights and biases, unless they are those of every block
+  double tied_weights;  ///< with biases, of every block together
+  double tape;          ///< of one microbatch
+  double measurement;   ///< of all points, while one microbatch goes through
+  double accumulated;   ///< of all points, from the first microbatch to the last
 };
 
 /// How many of the layers lie in the blocks.
@@ -179,12 +190,23 @@ struct Demand {
       const LayerBytes bytes(work, layer, present);
       add(work, bytes, present, observed[std::size_t(layer - 1 - work.blocks.first)]);
       const double widest = std::max(work.row_bytes(bytes.in), work.row_bytes(bytes.out));
-      stage.state_bytes = std::max(stage.state_bytes, present.rows * widest + 2 * signal_object_bytes);
-      const double gram = 8 * batch * (double(bytes.in) + bytes.out + 2 * batch);
+      const double state = work.state_signals * (present.rows * widest + 2 * signal_object_bytes);
+      stage.state_bytes = std::max(stage.state_bytes, state);
+      const double gram = 8 * batch * (double(bytes.in) + double(work.gates) * bytes.out + 2 * batch);
       at_work = std::max(at_work, work.plan.threads * gram);
     }
-    at_work += 4 * stage.state_bytes;
+    // Highest inside a block with gates: each gate beside its slope, and all of them stacked.
+    at_work += (work.gates > 1 ? 2 + 4 * work.gates : 4) * stage.state_bytes / work.state_signals;
+    at_work += tied_bytes(work, present);
     waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
+  }
+
+  /// Tied weights, and the running sum of their gradients: here, as a signal, and in a message.
+  static double tied_bytes(const Work& work, Present present) {
+    if (!work.tied) return 0;
+    const int width = work.network.widths[0];
+    const double sum = work.points * work.padded(work.gates * width) * work.row_bytes(width);
+    return 3 * sum + LayerBytes(work, 1, present).tied_weights;
   }
 
   void add(const Work& work, const LayerBytes& bytes, Present present, bool is_observed) {
@@ -198,8 +220,11 @@ struct Demand {
     const double in = bytes.in;
     const double out = bytes.out;
     stage.forward_operations +=
-        work.matrices * present.rows * work.microbatches * out * (2 * in + operations_per_unit);
-    stage.generation_operations += work.matrices * in * out * operations_per_weight(work.network, in, out);
+        work.matrices * work.gates * present.rows * work.microbatches * out * (2 * in + operations_per_unit);
+    if (work.tied && stage.generation_operations > 0) return;  // made once
+    const double rows_of_weights = work.gates * out;
+    stage.generation_operations +=
+        work.matrices * in * rows_of_weights * operations_per_weight(work.network, in, rows_of_weights);
   }
 
   pipeline::StageDemand stage;
@@ -252,8 +277,8 @@ double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total(
 
 /// A sweep's axis that changes how much memory a point takes.
 bool changes_size(const sweep::Axis& axis) {
-  constexpr std::array keys{"network.depth", "network.width", "network.widths", "data.batch",
-                            "run.precision"};
+  constexpr std::array keys{"network.block",  "network.depth", "network.width",
+                            "network.widths", "data.batch",    "run.precision"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(keys, column.key) != keys.end();
   });
@@ -262,10 +287,11 @@ bool changes_size(const sweep::Axis& axis) {
 /// A measure of memory that grows with every width, the depth, the batch and the precision.
 double size_of(const sweep::SweepPoint& point) {
   const nn::NetworkSpec network = network_of(point);
+  const double gates = nn::gates_of(network);
   double size = 0;
   for (int layer = 1; layer <= network.depth(); ++layer) {
     const double in = network.widths.fan_in(layer);
-    const double out = network.widths.fan_out(layer);
+    const double out = gates * network.widths.fan_out(layer);
     size += in * out + padded_rows(network.batch) * (in + out);
   }
   return size * (precision_of(point) == Precision::float64 ? 2 : 1);

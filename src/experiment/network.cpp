@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "gradflow/core/catalogue.hpp"
 #include "gradflow/experiment/input_files.hpp"
+#include "gradflow/nn/block.hpp"
 #include "gradflow/nn/data.hpp"
 
 namespace gradflow::experiment {
@@ -86,6 +88,8 @@ nn::Activation activation_of(const sweep::SweepPoint& point) {
   return nn::Activation::named(value.name, value.real(value.parameters.begin()->first, 0));
 }
 
+bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
+
 nn::NormalizationPosition position_of(const sweep::SweepPoint& point, const std::string& text) {
   using enum nn::NormalizationPosition;
   constexpr std::array<std::pair<std::string_view, nn::NormalizationPosition>, 4> positions{
@@ -104,8 +108,9 @@ nn::Normalization normalization_of(const sweep::SweepPoint& point) {
   const sweep::NamedValue& value = point.name("network.normalization");
   nn::Normalization normalization{.kind = nn::normalization_called(value.name).kind};
   if (normalization.kind == nn::NormalizationKind::none) return normalization;
-  if (point.name("network.block").name == "highway") {
-    throw point.error("network.normalization", "is given, but a highway block does not normalise");
+  const std::string& block = point.name("network.block").name;
+  if (block == "highway" || is_recurrent(block)) {
+    throw point.error("network.normalization", "is given, but a " + block + " block does not normalise");
   }
   normalization.position = position_of(point, value.text("position", "before"));
   normalization.epsilon = value.real("epsilon", normalization.epsilon);
@@ -169,15 +174,59 @@ void require_skippable(const sweep::SweepPoint& point, const nn::NetworkSpec& ne
                           network.block + " block");
   }
   if (point.has("network.widths")) {
-    throw point.error("network.widths", "is given, but the skip of a " + network.block +
+    throw point.error("network.widths", "is given, but a " + network.block +
                                             " block needs equal widths; write depth and width");
   }
   if (network.widths[0] != network.widths[1]) {
     throw point.error("network.width",
-                      fmt::format("is {}, but the data has {} features, and the skip of a {} "
-                                  "block needs equal widths; write {}",
+                      fmt::format("is {}, but the data has {} features, and a {} block "
+                                  "needs equal widths; write {}",
                                   network.widths[1], network.widths[0], network.block, network.widths[0]));
   }
+}
+
+/// Refuses an option of other blocks.
+void require_block(const sweep::SweepPoint& point, std::string_view key, bool fits,
+                   const std::string& lacks) {
+  if (fits || !given(point, key)) return;
+  throw point.error(key, "is given, but a " + point.name("network.block").name + " block has no " + lacks);
+}
+
+double leak_of(const sweep::SweepPoint& point) {
+  const bool is_leaky = point.name("network.block").name == "leaky_rnn";
+  require_block(point, "network.leak", is_leaky, "leak; write block = \"leaky_rnn\"");
+  if (!is_leaky) return 1;
+  if (!point.has("network.leak")) {
+    throw point.error("network.leak", "is missing; expected a number from 0 to 1 for a leaky_rnn block");
+  }
+  return point.real("network.leak");
+}
+
+std::optional<double> t_max_of(const sweep::SweepPoint& point) {
+  if (!given(point, "network.t_max")) return std::nullopt;
+  if (given(point, "network.forget_bias")) {
+    throw point.error("network.t_max", "is given beside network.forget_bias; write either");
+  }
+  if (!point.boolean("network.forget_gate")) {
+    throw point.error("network.t_max", "is given, but forget_gate = false; chrono biases need the gate");
+  }
+  return point.real("network.t_max");
+}
+
+nn::Recurrence recurrence_of(const sweep::SweepPoint& point) {
+  const std::string& block = point.name("network.block").name;
+  require_block(point, "network.input", is_recurrent(block), "inputs at every step");
+  for (const char* key : {"network.forget_gate", "network.forget_bias", "network.t_max"}) {
+    require_block(point, key, block == "lstm", "forget gate");
+  }
+  if (given(point, "network.forget_bias") && !point.boolean("network.forget_gate")) {
+    throw point.error("network.forget_bias", "is given, but forget_gate = false; leave one out");
+  }
+  return {.gaussian_input = point.text("network.input") == "gaussian",
+          .leak = leak_of(point),
+          .forget_gate = point.boolean("network.forget_gate"),
+          .forget_bias = point.real("network.forget_bias"),
+          .t_max = t_max_of(point)};
 }
 
 nn::Initialisation initialisation_of(const sweep::SweepPoint& point) {
@@ -202,9 +251,10 @@ std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
 }
 
 bool names_something(const sweep::Axis& axis) {
-  constexpr std::array structural{
-      "network.block", "network.widths",  "network.activation", "network.normalization",
-      "init.scheme",   "backward.source", "data.source"};
+  constexpr std::array structural{"network.block",         "network.widths", "network.activation",
+                                  "network.normalization", "network.input",  "init.scheme",
+                                  "backward.source",       "data.source",    "network.branch_layers",
+                                  "network.forget_gate"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(structural, column.key) != structural.end();
   });
@@ -260,6 +310,7 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   network.normalization = normalization_of(point);
   network.residual = residual_of(point);
   network.transform_bias = transform_bias_of(point);
+  network.recurrence = recurrence_of(point);
   network.init = initialisation_of(point);
   network.data = point.name("data.source").name;
   network.data_set = data_set_of(point);

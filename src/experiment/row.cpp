@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradflow/experiment/network.hpp"
+#include "gradflow/nn/block.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -41,6 +42,24 @@ stats::Columns initialisation_columns() {
            .extra_dimension = ""}};
 }
 
+stats::Columns tied_columns() {
+  return {{.name = "tied_wgrad_log10_norm",
+           .long_name = "Frobenius norm of the mean gradient of the weights that all steps share",
+           .units = "1",
+           .formula = "log10 |mean_s sum_l dE_s/dW_l|_F",
+           .per_layer = false,
+           .extra_dimension = ""}};
+}
+
+/// Whether some point sums the gradients of its steps.
+bool has_tied_weights(const sweep::Sweep& sweep, const stats::Selection& selection) {
+  bool any = false;
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    any = any || nn::block_of(network_of(point)).steps_in_time;
+  });
+  return any && stats::needed(selection).gradients;
+}
+
 stats::Columns run_fact_columns() {
   return {
       {.name = "wall_seconds",
@@ -74,6 +93,7 @@ Row::Row(const sweep::Sweep& sweep)
     columns.insert(columns.end(), more.begin(), more.end());
     return first;
   };
+  if (has_tied_weights(sweep, selection_)) first_of_tied_ = append(tied_columns());
   first_of_initialisation_ = append(initialisation_columns());
   first_of_theory_ = append(prediction_columns());
   first_of_run_facts_ = append(run_fact_columns());
@@ -85,8 +105,8 @@ void Row::fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& n
   for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {
     const int layer = layers[std::size_t(row)];
     const int fan_in = network.widths.fan_in(layer);
-    table.at(first_of_initialisation_, row)[0] =
-        network.init.effective_sigma_w(fan_in, network.widths.fan_out(layer));
+    const int fan_out = nn::gates_of(network) * network.widths.fan_out(layer);
+    table.at(first_of_initialisation_, row)[0] = network.init.effective_sigma_w(fan_in, fan_out);
     table.at(first_of_initialisation_ + 1, row)[0] = network.init.effective_sigma_b(fan_in);
   }
 }
@@ -115,6 +135,9 @@ void Row::complete(stats::PointTable& rows, const nn::NetworkSpec& network,
 stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResult result,
                              const Prediction& prediction, double wall_seconds) const {
   stats::PointTable table = std::move(result.rows);
+  if (result.tied_wgrad_squared) {
+    table.values(*first_of_tied_)[0] = result.tied_wgrad_squared->log10() / 2;
+  }
   complete(table, network, prediction);
   table.values(first_of_run_facts_)[0] = wall_seconds;
   return table;

@@ -107,7 +107,11 @@ std::vector<Key> network_keys() {
   return {
       {"network.block", Type::name, named("dense"), "what one layer is: gradflow list blocks",
        one_of("block", nn::blocks())},
-      {"network.depth", Type::integer, {}, "weight matrices", sweep::between(1, most_layers)},
+      {"network.depth",
+       Type::integer,
+       {},
+       "weight matrices; blocks; steps in time",
+       sweep::between(1, most_layers)},
       {"network.width",
        Type::integer,
        {},
@@ -143,6 +147,31 @@ std::vector<Key> network_keys() {
        -1.0,
        "of a highway block's gate: t = sigmoid(W_t x + bias)",
        {}},
+  };
+}
+
+/// Of the blocks that are steps in time.
+std::vector<Key> recurrence_keys() {
+  return {
+      {"network.input", Type::text, std::string("zero"),
+       "of a recurrent network at every step: zero, or gaussian, x_t ~ N(0, I) per sample and step",
+       sweep::one_of("input", {"zero", "gaussian"})},
+      {"network.leak",
+       Type::real,
+       {},
+       "of a leaky_rnn block, 0 to 1: h_t = (1 - leak) h_{t-1} + leak phi(z_t)",
+       sweep::between(0, 1)},
+      {"network.forget_gate", Type::boolean, true, "of an lstm block; false: the cell forgets nothing", {}},
+      {"network.forget_bias",
+       Type::real,
+       1.0,
+       "of an lstm block, added to the forget gate's preactivation",
+       {}},
+      {"network.t_max",
+       Type::real,
+       {},
+       "of an lstm block, from 2: chrono initialisation, b_f = ln U(1, t_max - 1), b_i = -b_f",
+       sweep::at_least(2)},
   };
 }
 
@@ -188,7 +217,8 @@ std::vector<Key> run_keys() {
 
 std::vector<Key> every_key() {
   std::vector<Key> all;
-  for (const std::vector<Key>& section : {network_keys(), initialisation_keys(), data_keys(), run_keys()}) {
+  for (const std::vector<Key>& section :
+       {network_keys(), recurrence_keys(), initialisation_keys(), data_keys(), run_keys()}) {
     all.insert(all.end(), section.begin(), section.end());
   }
   return all;

@@ -17,7 +17,7 @@ Factor<Real> Factor<Real>::of(double value) {
 }
 
 template <class Real>
-Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out)
+Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out, bool biased)
     : fan_in_(fan_in), fan_out_(fan_out) {
   const NetworkSpec& shared = bundle.front();
   const bool is_stored = bool(shared.init.stored);
@@ -35,7 +35,7 @@ Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_i
         is_stored ? nn::weight_scale(point, layer) : point.init.weight_scale(fan_in, fan_out);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
     const double bias_scale = is_stored ? nn::bias_scale(point, layer) : point.init.effective_sigma_b(fan_in);
-    member.has_bias = bias_scale > 0;
+    member.has_bias = biased && bias_scale > 0;
     if (member.has_bias) {
       const Factor<Real> std_of_bias = Factor<Real>::of(bias_scale);
       member.bias = is_stored ? unit_bias<Real>(point, layer)

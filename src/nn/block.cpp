@@ -6,6 +6,7 @@
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/nn/dense.hpp"
 #include "gradflow/nn/highway.hpp"
+#include "gradflow/nn/recurrent.hpp"
 #include "gradflow/nn/residual.hpp"
 
 namespace gradflow::nn {
@@ -35,6 +36,17 @@ constexpr std::array block_catalogue{
              residual_tape, Entry::output, "activation last: x + branch_scale phi(W x + b)"},
     BlockRow{"highway", make_highway<float>, make_highway<double>, highway_parts, highway_tape, Entry::output,
              "gated: t phi(W x + b) + (1 - t) x, t = sigmoid(W_t x + transform_bias)"},
+    BlockRow{"rnn", make_rnn<float>, make_rnn<double>, rnn_parts, rnn_tape, Entry::output,
+             "a step in time: h_t = phi(W h_{t-1} + b + W_x x_t)", true},
+    BlockRow{"leaky_rnn", make_rnn<float>, make_rnn<double>, rnn_parts, rnn_tape, Entry::output,
+             "a step in time: h_t = (1 - leak) h_{t-1} + leak phi(W h_{t-1} + b + W_x x_t)", true},
+    BlockRow{"gru", make_gru<float>, make_gru<double>, gru_parts, gru_tape, Entry::output,
+             "a step in time: h_t = (1 - u) phi(W_x x_t + r (W h_{t-1} + b)) + u h_{t-1}, gates u and r",
+             true, 1, gru_gates},
+    BlockRow{
+        "lstm", make_lstm<float>, make_lstm<double>, lstm_parts, lstm_tape, Entry::output,
+        "a step in time: c_t = f c_{t-1} + i phi(W h_{t-1} + b + W_x x_t), h_t = o phi(c_t), gates i, f, o",
+        true, 2, lstm_gates},
 };
 
 }  // namespace
@@ -45,8 +57,13 @@ const BlockRow& block_of(const NetworkSpec& network) { return find(blocks(), "bl
 
 BlockParts parts_of(const NetworkSpec& network) { return block_of(network).parts(network); }
 
+int gates_of(const NetworkSpec& network) {
+  const BlockRow& row = block_of(network);
+  return row.gates ? row.gates(network) : 1;
+}
+
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before) {
-  return {network.widths[blocks_before]};
+  return std::vector<int>(std::size_t(block_of(network).state_signals), network.widths[blocks_before]);
 }
 
 template <class Real>

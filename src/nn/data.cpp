@@ -11,6 +11,7 @@
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/core/random.hpp"
+#include "gradflow/nn/block.hpp"
 #include "orthonormal_rows.hpp"
 
 namespace gradflow::nn {
@@ -186,6 +187,9 @@ State<Real> input(const Bundle& bundle, const Stack& stack) {
   }
   State<Real> state;
   state.push_back(std::move(signal));
+  for (std::size_t i = 1; i < state_widths(bundle.front(), 0).size(); ++i) {
+    state.push_back(Signal<Real>(state.front().rows(), state.front().width));
+  }
   return state;
 }
 

@@ -175,6 +175,7 @@ State<Real> cotangent(const Bundle& bundle, State<Real> last, const Stack& stack
       first = first_of(first, {codes[std::size_t(i)], point.depth(), range.first_sample + i});
     }
   }
+  for (std::size_t i = 1; i < last.size(); ++i) last[i] = Signal<Real>(last[i].rows(), last[i].width);
   return last;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "gradflow/nn/block.hpp"
+
 namespace gradflow::nn {
 
 Widths Widths::uniform(int depth, int width) {
@@ -36,12 +38,14 @@ bool Widths::agree_with(const Widths& other) const noexcept {
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.backward.loss == b.backward.loss &&
          a.normalization == b.normalization && a.residual.branch_layers == b.residual.branch_layers &&
+         a.recurrence.gaussian_input == b.recurrence.gaussian_input &&
+         a.recurrence.forget_gate == b.recurrence.forget_gate &&
          a.init.scheme->distribution == b.init.scheme->distribution && a.init.stored == b.init.stored &&
-         a.widths.agree_with(b.widths);
+         (block_of(a).steps_in_time ? a.widths == b.widths : a.widths.agree_with(b.widths));
 }
 
 bool takes_batch_whole(const NetworkSpec& network) {
-  return network.normalization.kind == NormalizationKind::batch;
+  return network.normalization.kind == NormalizationKind::batch || block_of(network).steps_in_time;
 }
 
 bool is_deepest_first(const Bundle& bundle) {

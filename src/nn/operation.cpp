@@ -107,7 +107,7 @@ Activate<Real>::Activate(const Bundle& bundle, Counted counted, bool shows)
 template <class Real>
 Signal<Real> Activate<Real>::forward(Signal<Real> z, Passage<Real>& passage, Tape<Real>& tape) const {
   Signal<Real> h = activated<Real>(activations_, z, passage);
-  if (shows_) passage.show(counted_.act, h);
+  if (shows_) passage.show(*counted_.act, h);
   tape.push_back(std::move(z));
   return h;
 }

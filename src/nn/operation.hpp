@@ -56,9 +56,9 @@ Signal<Real> input_gradient_of(const Affine<Real>& affine, const Signal<Real>& d
 template <class Real>
 Signal<Real> activated(std::span<const Activation> phi, Signal<Real>& z, Passage<Real>& passage);
 
-/// Under which signals saturated units and lost elements are counted.
+/// Under which signals saturated units and lost elements are counted; none: nowhere.
 struct Counted {
-  Role act;
+  std::optional<Role> act;
   std::optional<Role> gradient;
 };
 

@@ -108,8 +108,8 @@ void add_bias(std::span<Real> row, std::int32_t& exponent, std::span<const Real>
 
 /// Counts of a pass through phi', told to the observer point by point.
 template <class Real>
-void report(const std::vector<SlopeCounts>& counts, const std::vector<RowRange>& tiles, Role act,
-            std::optional<Role> gradient, Observer<Real>& observer) {
+void report(const std::vector<SlopeCounts>& counts, const std::vector<RowRange>& tiles,
+            std::optional<Role> act, std::optional<Role> gradient, Observer<Real>& observer) {
   for (const RowRange& tile : tiles) {
     std::int64_t saturated = 0;
     for_samples(tile, [&](int row) {
@@ -119,7 +119,7 @@ void report(const std::vector<SlopeCounts>& counts, const std::vector<RowRange>&
         observer.count_lost(*gradient, tile.point, of_sample.lost_log2);
       }
     });
-    observer.count_saturated(act, tile.point, saturated);
+    if (act) observer.count_saturated(*act, tile.point, saturated);
   }
 }
 

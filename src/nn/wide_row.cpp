@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "gradflow/core/rescale.hpp"
 
@@ -52,6 +53,24 @@ WideRow scaled(WideRow a, double factor) {
   for (double& v : a.values) v *= mantissa;
   a.exponent += exponent;
   return a;
+}
+
+WideRow part_of(const WideRow& a, int first, int width) {
+  const auto begin = a.values.begin() + first;
+  return {{begin, begin + width}, a.exponent};
+}
+
+WideRow joined(std::vector<WideRow> parts) {
+  std::optional<std::int64_t> common;
+  for (const WideRow& part : parts) {
+    if (largest(part.values) > 0) common = std::max(common.value_or(part.exponent), part.exponent);
+  }
+  WideRow all{{}, common.value_or(0)};
+  for (WideRow& part : parts) {
+    if (largest(part.values) > 0) shift_to(part, all.exponent);
+    all.values.insert(all.values.end(), part.values.begin(), part.values.end());
+  }
+  return all;
 }
 
 template <class Real>

@@ -32,6 +32,12 @@ WideRow product(WideRow a, const WideRow& b);
 /// factor * a, for any finite factor
 WideRow scaled(WideRow a, double factor);
 
+/// Features first .. first + width - 1
+WideRow part_of(const WideRow& a, int first, int width);
+
+/// The features of all, one behind the other: the larger exponent wins, a zero row has no say.
+WideRow joined(std::vector<WideRow> parts);
+
 /// Rounds a sample to Real, its largest magnitude in 2^-16 .. 2^16 or, outside, brought to [1, 2); the
 /// columns beyond the width become 0. @return as rescale; a sample that fails becomes zeros
 template <class Real>

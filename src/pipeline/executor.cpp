@@ -27,6 +27,15 @@ std::size_t messages_ahead(const ScheduleRow& schedule, int stages, int sender) 
   return std::size_t(std::min(schedule.window(stages, sender), most_posted));
 }
 
+/// Of the state between block `blocks_before` and the next, on its way downstream.
+Shapes state_shapes(const nn::Bundle& bundle, int blocks_before, const Stack& rows) {
+  Shapes shapes;
+  for (const int width : nn::state_widths(bundle.front(), blocks_before)) {
+    shapes.push_back({rows_of(rows), width});
+  }
+  return shapes;
+}
+
 /// A job to come, and this stage's part of it.
 struct UpcomingJob {
   Job job;
@@ -43,8 +52,17 @@ struct ActiveJob {
   Stage<Real> stage;
   TracedPoints points = nullptr;
 
-  std::vector<int> input_widths() const { return nn::state_widths(job.bundle.front(), blocks.first); }
-  std::vector<int> output_widths() const { return nn::state_widths(job.bundle.front(), blocks.end); }
+  Shapes input_shapes(int microbatch) const {
+    return state_shapes(job.bundle, blocks.first, stage.rows(microbatch));
+  }
+  /// Of what comes back from downstream: a gradient of each signal, and what is summed over the blocks.
+  Shapes gradient_shapes(int microbatch) const {
+    Shapes shapes = state_shapes(job.bundle, blocks.end, stage.rows_sent(microbatch));
+    if (sums_tied_gradient(job.bundle, job.observation)) {
+      shapes.push_back(nn::TiedGradient<Real>::packed_shape(job.bundle));
+    }
+    return shapes;
+  }
 };
 
 template <class Real>
@@ -100,10 +118,9 @@ class Executor {
     if (!job) return;
     const nn::Bundle& bundle = job->bundle;
     const BlockRange blocks = assignment_.partition(bundle, group_.size()).blocks_of(group_.rank());
-    const std::vector<int> widths = nn::state_widths(bundle.front(), blocks.first);
     for (int microbatch = 0; !is_first() && microbatch < job->microbatches; ++microbatch) {
-      const int rows = rows_of(nn::microbatch_rows(bundle, microbatch, job->microbatches, blocks.first + 1));
-      rooms_.push_back(packet_bytes<Real>(bundle.size(), rows, widths));
+      const Stack rows = nn::microbatch_rows(bundle, microbatch, job->microbatches, blocks.first + 1);
+      rooms_.push_back(packet_bytes<Real>(bundle.size(), state_shapes(bundle, blocks.first, rows)));
     }
     upcoming_.push_back({std::move(*job), blocks});
   }
@@ -123,7 +140,7 @@ class Executor {
       return more ? begin_job() : end_stream();
     }
     first_packet_ = receive(from_upstream_, {});
-    const bool more = unpack<Real>(first_packet_, 0, {}).header.job != PacketHeader::end_of_stream;
+    const bool more = unpack<Real>(first_packet_, {}).header.job != PacketHeader::end_of_stream;
     more ? begin_job() : end_stream();
   }
 
@@ -200,8 +217,7 @@ class Executor {
     if (!is_first()) x = receive_forward(job, action);
     State<Real> y = compute_forward(job, microbatch, std::move(x));
     if (is_last()) return;
-    from_downstream_.post(packet_bytes<Real>(job.job.bundle.size(), rows_of(job.stage.rows_sent(microbatch)),
-                                             job.output_widths()));
+    from_downstream_.post(packet_bytes<Real>(job.job.bundle.size(), job.gradient_shapes(microbatch)));
     send_state(job, microbatch, std::move(y), +1, forward_tag);
   }
 
@@ -213,7 +229,7 @@ class Executor {
 
   State<Real> receive_forward(ActiveJob<Real>& job, Action action) {
     const int microbatch = microbatch_of(job, action);
-    const Expected expected{microbatch, rows_of(job.stage.rows(microbatch)), job.input_widths()};
+    const Expected expected{microbatch, job.input_shapes(microbatch)};
     if (microbatch == 0) return accept(job, expected, first_packet_);
     const mpi::Buffer bytes = receive(from_upstream_, action);
     post_upstream();
@@ -224,7 +240,7 @@ class Executor {
     const int microbatch = microbatch_of(job, action);
     State<Real> dy;
     if (!is_last()) {
-      const Expected expected{microbatch, rows_of(job.stage.rows_sent(microbatch)), job.output_widths()};
+      const Expected expected{microbatch, job.gradient_shapes(microbatch)};
       dy = accept(job, expected, receive(from_downstream_, action));
     }
     State<Real> dx = compute_backward(job, microbatch, std::move(dy));
@@ -248,12 +264,11 @@ class Executor {
   /// The message that comes next.
   struct Expected {
     int microbatch;  ///< within the job
-    int rows;
-    std::vector<int> widths;
+    Shapes shapes;
   };
 
   State<Real> accept(ActiveJob<Real>& job, const Expected& expected, const mpi::Buffer& bytes) {
-    Packet<Real> packet = unpack<Real>(bytes, expected.rows, expected.widths);
+    Packet<Real> packet = unpack<Real>(bytes, expected.shapes);
     expect(packet.header.job == job.number && packet.header.microbatch == expected.microbatch,
            "messages between stages arrive in the order of the schedule");
     job.stage.learn(packet.failures);

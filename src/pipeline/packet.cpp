@@ -42,9 +42,9 @@ std::size_t signal_bytes(int rows, int width) {
 }  // namespace
 
 template <class Real>
-std::size_t packet_bytes(std::size_t points, int rows, const std::vector<int>& widths) {
+std::size_t packet_bytes(std::size_t points, const Shapes& shapes) {
   std::size_t bytes = sizeof(PacketHeader) + points * sizeof(Failure);
-  for (const int width : widths) bytes += signal_bytes<Real>(rows, width);
+  for (const nn::SignalShape& shape : shapes) bytes += signal_bytes<Real>(shape.rows, shape.width);
   return bytes;
 }
 
@@ -65,7 +65,7 @@ mpi::Buffer pack(const Packet<Real>& packet) {
 }
 
 template <class Real>
-Packet<Real> unpack(const mpi::Buffer& bytes, int rows, const std::vector<int>& widths) {
+Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes) {
   Packet<Real> packet;
   ConstCursor cursor(bytes);
   cursor.take(&packet.header, sizeof(PacketHeader));
@@ -73,8 +73,8 @@ Packet<Real> unpack(const mpi::Buffer& bytes, int rows, const std::vector<int>& 
 
   packet.failures.resize(std::size_t(packet.header.points));
   cursor.take(packet.failures.data(), packet.failures.size() * sizeof(Failure));
-  for (const int width : widths) {
-    Signal<Real> signal = Signal<Real>::unset(rows, width);
+  for (const nn::SignalShape& shape : shapes) {
+    Signal<Real> signal = Signal<Real>::unset(shape.rows, shape.width);
     cursor.take(signal.exponents.data(), signal.exponents.size() * sizeof(std::int32_t));
     cursor.take(signal.values.data(), signal.values.size() * sizeof(Real));
     packet.state.push_back(std::move(signal));
@@ -82,11 +82,11 @@ Packet<Real> unpack(const mpi::Buffer& bytes, int rows, const std::vector<int>& 
   return packet;
 }
 
-template std::size_t packet_bytes<float>(std::size_t, int, const std::vector<int>&);
-template std::size_t packet_bytes<double>(std::size_t, int, const std::vector<int>&);
+template std::size_t packet_bytes<float>(std::size_t, const Shapes&);
+template std::size_t packet_bytes<double>(std::size_t, const Shapes&);
 template mpi::Buffer pack(const Packet<float>&);
 template mpi::Buffer pack(const Packet<double>&);
-template Packet<float> unpack(const mpi::Buffer&, int, const std::vector<int>&);
-template Packet<double> unpack(const mpi::Buffer&, int, const std::vector<int>&);
+template Packet<float> unpack(const mpi::Buffer&, const Shapes&);
+template Packet<double> unpack(const mpi::Buffer&, const Shapes&);
 
 }  // namespace gradflow::pipeline

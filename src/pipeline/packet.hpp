@@ -25,15 +25,18 @@ struct Packet {
   State<Real> state;
 };
 
-/// Bytes of a packet whose signals have these widths.
+/// Of the signals of a packet.
+using Shapes = std::vector<nn::SignalShape>;
+
+/// Bytes of a packet whose signals have these shapes.
 template <class Real>
-std::size_t packet_bytes(std::size_t points, int rows, const std::vector<int>& widths);
+std::size_t packet_bytes(std::size_t points, const Shapes& shapes);
 
 template <class Real>
 mpi::Buffer pack(const Packet<Real>& packet);
 
-/// @param widths  of the state's signals; ignored for the end of the stream
+/// @param shapes  of the state's signals; ignored for the end of the stream
 template <class Real>
-Packet<Real> unpack(const mpi::Buffer& bytes, int rows, const std::vector<int>& widths);
+Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes);
 
 }  // namespace gradflow::pipeline

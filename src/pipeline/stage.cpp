@@ -41,6 +41,27 @@ State<Real> copy_of(const State<Real>& state) {
   return copy;
 }
 
+/// Adds to the sum over blocks, beside what is kept of one block.
+template <class Real>
+class AddToSum final : public nn::WeightGradient<Real> {
+ public:
+  AddToSum(nn::WeightGradient<Real>& of_block, nn::TiedGradient<Real>& sum)
+      : of_block_(of_block), sum_(sum) {}
+
+  void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
+           const Stack& stack) override {
+    if (matrix == WeightRole::first) sum_.add(input, product_gradient, stack);
+    of_block_.add(matrix, std::move(input), std::move(product_gradient), stack);
+  }
+  std::vector<nn::WeightGradientNorms> norms(WeightRole matrix) const override {
+    return of_block_.norms(matrix);
+  }
+
+ private:
+  nn::WeightGradient<Real>& of_block_;
+  nn::TiedGradient<Real>& sum_;
+};
+
 /// Room for the rows of each point: its observed layers among the stage's blocks.
 std::vector<RowParts> empty_rows(const Observation& observation, BlockRange blocks, const nn::Bundle& bundle,
                                  const Parts& parts) {
@@ -55,6 +76,10 @@ std::vector<RowParts> empty_rows(const Observation& observation, BlockRange bloc
 }
 
 }  // namespace
+
+bool sums_tied_gradient(const nn::Bundle& bundle, const Observation& observation) {
+  return nn::block_of(bundle.front()).steps_in_time && stats::needed(observation.selection).gradients;
+}
 
 template <class Real>
 Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches,
@@ -78,6 +103,8 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
   expect(nn::is_deepest_first(bundle), "the points of a bundle that have a layer are the first ones");
+  if (nn::block_of(bundle.front()).steps_in_time) pattern_ = nn::make_block<Real>(bundle, first_layer_);
+  if (sums_tied_gradient(bundle, observation)) tied_.emplace(bundle);
   if (!checkpointing_.keep_weights) return;
   for (int i = 0; i < blocks.size(); ++i) {
     block(i);
@@ -111,6 +138,7 @@ const nn::Bundle& Stage<Real>::bundle_at(int i) {
 template <class Real>
 const nn::Block<Real>& Stage<Real>::block(int i) {
   std::unique_ptr<nn::Block<Real>>& block = layers_[std::size_t(i)].block;
+  if (!block && pattern_) block = pattern_->at_layer(first_layer_ + i);
   if (!block) block = nn::make_block<Real>(bundle_at(i), first_layer_ + i);
   return *block;
 }
@@ -251,6 +279,17 @@ State<Real> Stage<Real>::backward_through(int i, int microbatch, Stack& stack, S
 
 template <class Real>
 State<Real> Stage<Real>::backward(int microbatch, State<Real> dy) {
+  if (tied_ && dy.size() > nn::state_widths(bundle_.front(), 0).size()) {
+    tied_->unpack(dy.back());
+    dy.pop_back();
+  }
+  State<Real> dx = back_through_all(microbatch, std::move(dy));
+  if (tied_ && first_layer_ > 1) dx.push_back(tied_->packed());
+  return dx;
+}
+
+template <class Real>
+State<Real> Stage<Real>::back_through_all(int microbatch, State<Real> dy) {
   const Piece all{0, int(layers_.size())};
   if (!checkpointing_.keeps_tapes()) {
     return back_from_signals(all, microbatch, std::move(dy), 0,
@@ -273,8 +312,11 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
     nn::WeightGradient<Real>& gradient = put_off    ? deferred[std::size_t(i)]
                                          : measured ? *measured->gradient
                                                     : static_cast<nn::WeightGradient<Real>&>(nothing);
+    std::optional<AddToSum<Real>> summing;
+    if (tied_) summing.emplace(gradient, *tied_);
+    nn::WeightGradient<Real>& added = summing ? static_cast<nn::WeightGradient<Real>&>(*summing) : gradient;
     dy = backward_through(i, microbatch, stack, std::move(dy), tapes[std::size_t(i - piece.first)], observer,
-                          gradient);
+                          added);
     if (measured && !put_off) weight_gradient_is_added(i, microbatch);
     if (microbatch == microbatches_ - 1) layers_[std::size_t(i)].block.reset();
     leave(i);
@@ -392,10 +434,16 @@ void Stage<Real>::learn(const nn::Failures& of_other_stages) {
 template <class Real>
 std::vector<PointResult> Stage<Real>::results() && {
   finish_weight_gradients(0);
+  pattern_.reset();
   layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
   std::vector<PointResult> results;
   for (std::size_t point = 0; point < bundle_.size(); ++point) {
     results.push_back({failures_[point], rows_[point].take_last()});
+  }
+  if (!tied_ || first_layer_ > 1) return results;
+  const std::vector<Scaled> squares = tied_->squared();
+  for (std::size_t point = 0; point < bundle_.size(); ++point) {
+    results[point].tied_wgrad_squared = squares[point];
   }
   return results;
 }

@@ -82,6 +82,24 @@ init.sigma_w = [0.5, 2.5]
 backward.shared = [false, true]
 """
 
+# States of two signals cut in time, weights of every step the same, inputs at every step.
+RECURRENT = """
+[network]
+depth = 23
+width = 20
+[init]
+sigma_b = 0.1
+[statistics]
+preset = "full"
+[[zip]]
+data.batch = [5, 70]
+run.precision = ["float32", "float64"]
+[sweep]
+network.block = ["rnn", "gru", "lstm"]
+network.input = ["zero", "gaussian"]
+init.sigma_w = [0.7, 2.5]
+"""
+
 # 1700 layers are 13600 bytes of a statistic; from 4096 bytes for each stage the stages write themselves.
 DEEP = """
 [network]
@@ -181,6 +199,9 @@ class OneHash(program.InFolder):
                 self.assert_same_bits(sweep, [(2, "--stages", "2", "--bundle", "1")])
                 for file in self.folder.glob("*.h5"):
                     file.unlink()
+    def test_steps_in_time(self):
+        sweep = self.write("sweep.toml", RECURRENT)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (None, "--bundle", "1")])
 
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)

@@ -20,6 +20,8 @@ enum class Purpose : std::uint32_t {
   input_bias = 35,
   transform_weight = 36,
   transform_bias = 37,
+  step_input = 40,
+  chrono_bias = 41,
 };
 
 /// An endless table of independent random numbers, addressed by (row, column).

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "gradflow/experiment/prediction.hpp"
@@ -14,8 +15,8 @@ namespace gradflow::experiment {
 pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selection,
                                               const nn::Bundle& bundle);
 
-/// The columns of a result file and how a point's row is filled: statistics, effective initialisation,
-/// theory, run facts.
+/// The columns of a result file and how a point's row is filled: statistics, the gradient of tied weights,
+/// effective initialisation, theory, run facts.
 class Row {
  public:
   /// The selection of a sweep: `statistics.preset` and `statistics.layers`.
@@ -46,6 +47,7 @@ class Row {
   stats::Selection selection_;
   stats::LayerSelection layers_;
   std::shared_ptr<const stats::Columns> columns_;
+  std::optional<int> first_of_tied_;
   int first_of_initialisation_ = 0;
   int first_of_theory_ = 0;
   int first_of_run_facts_ = 0;

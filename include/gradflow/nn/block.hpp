@@ -96,10 +96,20 @@ class Block {
 
   /// An empty sum for one pass of the bundle over its batches.
   virtual std::unique_ptr<WeightGradient<Real>> weight_gradient() const = 0;
+
+  /// The block of another layer, its weights being those of this one, held once; null if every layer has its
+  /// own.
+  virtual std::unique_ptr<Block<Real>> at_layer(int) const { return nullptr; }
 };
 
 /// Widths of the signals between block `blocks_before` and the next: what a stage that begins there receives.
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before);
+
+/// Rows and features of a signal that travels between stages.
+struct SignalShape {
+  int rows = 0;
+  int width = 0;
+};
 
 /// A row of the block catalogue.
 struct BlockRow {
@@ -110,12 +120,18 @@ struct BlockRow {
   int (*taped_signals)(const NetworkSpec&);  ///< that the forward pass of one block leaves, its input first
   Entry random_cotangent;                    ///< where the cotangent of no loss enters
   std::string_view doc;
+  bool steps_in_time = false;  ///< depth counts steps, and every step has the weights of the first
+  int state_signals = 1;       ///< of the layer's width, from block to block
+  int (*gates)(const NetworkSpec&) = nullptr;  ///< stacked in each of its matrices; null: one
 };
 
 std::span<const BlockRow> blocks();
 
 /// The row of a network's block. @throws UserError naming the known ones
 const BlockRow& block_of(const NetworkSpec& network);
+
+/// How many gates each weight matrix of a network computes: it has `gates * fan_out` rows.
+int gates_of(const NetworkSpec& network);
 
 /// What of the blocks of a network can be measured.
 BlockParts parts_of(const NetworkSpec& network);

@@ -48,6 +48,7 @@ bool reads_labels(const NetworkSpec& network);
 std::string complaint_of_labels(const NetworkSpec& network);
 
 /// The cotangent that starts the backward pass: dE_s/dz_L or dE_s/dh_L per sample, as the loss's entry says.
+/// Nothing enters at the other signals of the state.
 /// @param last  the network's output, or its last preactivation for a loss on logits; its memory is reused
 template <class Real>
 State<Real> cotangent(const Bundle& bundle, State<Real> last, const Stack& stack, Failures& failures);

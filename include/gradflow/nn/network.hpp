@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,17 @@ struct ResidualScales {
   bool operator==(const ResidualScales&) const = default;
 };
 
+/// The options of blocks that are steps in time.
+struct Recurrence {
+  bool gaussian_input = false;       ///< a fresh x_t ~ N(0, I) per sample and step; else no input
+  double leak = 1;                   ///< of leaky_rnn
+  bool forget_gate = true;           ///< of lstm
+  double forget_bias = 1;            ///< of lstm
+  std::optional<double> t_max = {};  ///< of lstm: chrono initialisation for memories up to this many steps
+
+  bool operator==(const Recurrence&) const = default;
+};
+
 /// One network with its data, ready to be measured: everything that decides the numbers, and nothing else.
 struct NetworkSpec {
   std::string block = "dense";  ///< a name of blocks()
@@ -60,6 +72,7 @@ struct NetworkSpec {
   Normalization normalization;
   ResidualScales residual;
   double transform_bias = 0;  ///< of highway gates
+  Recurrence recurrence;
   Initialisation init;
   std::string data = "gaussian";            ///< a name of data_sources()
   double input_correlation = 0.5;           ///< c_0 of the source `correlated`
@@ -82,7 +95,8 @@ using Bundle = std::vector<NetworkSpec>;
 /// pass that enters the last layer of each at the same place.
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b);
 
-/// Whether the samples of a point have to be in one microbatch: batch normalisation takes them together.
+/// Whether the samples of a point have to be in one microbatch: batch normalisation takes them together,
+/// and the gradients of tied weights are sums over steps.
 bool takes_batch_whole(const NetworkSpec& network);
 
 /// Whether no point is deeper than the one before it.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/tied_gradient.hpp"
 #include "gradflow/pipeline/checkpointing.hpp"
 #include "gradflow/pipeline/observation.hpp"
 #include "gradflow/pipeline/partition.hpp"
@@ -19,6 +20,8 @@ namespace gradflow::pipeline {
 struct PointResult {
   Failure failure;         ///< of the whole network, as far as this stage has heard
   stats::PointTable rows;  ///< the observed layers of this stage but for parts, columns of the observation
+  std::optional<Scaled> tied_wgrad_squared =
+      {};  ///< of the whole network: with its first block, if asked for
 };
 
 /// How the table of a deep point leaves its stage before the point is finished, so that it is never held as a
@@ -28,6 +31,9 @@ struct Parts {
   /// @param point  index in the bundle
   std::function<void(std::size_t point, stats::PointTable rows)> take;
 };
+
+/// Whether the weight gradients of all blocks are summed: they share their weights, and somebody asks.
+bool sums_tied_gradient(const nn::Bundle& bundle, const Observation& observation);
 
 /// Called between two blocks, so that messages move while a stage computes.
 using Breather = std::function<void()>;
@@ -66,8 +72,10 @@ class Stage {
   /// @return   the output of the stage's last block, of the points that go on; empty if none does
   State<Real> forward(int microbatch, State<Real> x);
 
-  /// @param dy  gradient of what forward() returned
-  /// @return    gradient of x; empty if the stage holds the network's first block
+  /// @param dy  gradient of what forward() returned. Behind it, if sums_tied_gradient and blocks follow:
+  /// their
+  ///            nn::TiedGradient, packed.
+  /// @return    gradient of x, and the sum with this stage's blocks; empty if the stage holds the first block
   State<Real> backward(int microbatch, State<Real> dy);
 
   /// What backward() put off: adds up the weight gradients of one microbatch. Nothing if they are added at
@@ -142,6 +150,7 @@ class Stage {
 
   State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
   State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
+  State<Real> back_through_all(int microbatch, State<Real> dy);
   State<Real> back_through(Piece piece, int microbatch, State<Real> dy, Tapes tapes);
   State<Real> back_from_signals(Piece piece, int microbatch, State<Real> dy, std::size_t level,
                                 Signals signals);
@@ -163,12 +172,14 @@ class Stage {
   Checkpointing checkpointing_;
   WeightPasses weight_passes_;
   nn::Failures failures_;
+  std::unique_ptr<nn::Block<Real>> pattern_;  ///< holds the weights that all blocks share, if they do
   std::vector<Layer> layers_;
   Parts parts_;
   std::vector<RowParts> rows_;                  ///< one per point
   std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
   std::vector<Signals> signals_;                ///< [microbatch], otherwise
   std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
+  std::optional<nn::TiedGradient<Real>> tied_;  ///< from the last block to this stage's first
   std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
 };
 
