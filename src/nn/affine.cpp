@@ -19,14 +19,15 @@ template <class Real>
 Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out)
     : fan_in_(fan_in), fan_out_(fan_out) {
   const NetworkSpec& shared = bundle.front();
-  unit_weight_ = unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out, role);
+  unit_weight_ = unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out, role,
+                                    shared.init.nonzeros);
   unit_weight_squared_ = frobenius_squared(unit_weight_);
 
   for (const NetworkSpec& point : bundle) {
     expect(may_share_bundle(shared, point), "the points of a bundle share their unit weights");
     Member member;
     member.batch = point.batch;
-    member.weight_scale_exact = point.init.weight_scale(fan_in, fan_out);
+    member.weight_scale_exact = point.init.weight_scale(fan_in, fan_out, role);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
     member.has_bias = point.init.has_bias(fan_in);
     if (member.has_bias) {

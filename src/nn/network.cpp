@@ -36,7 +36,7 @@ bool Widths::agree_with(const Widths& other) const noexcept {
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.backward.loss == b.backward.loss &&
          a.normalization == b.normalization && a.residual.branch_layers == b.residual.branch_layers &&
-         a.init.scheme->distribution == b.init.scheme->distribution && a.widths.agree_with(b.widths);
+         a.init.shares_unit_weights_with(b.init) && a.widths.agree_with(b.widths);
 }
 
 bool takes_batch_whole(const NetworkSpec& network) {
