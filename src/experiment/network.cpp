@@ -4,15 +4,15 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <span>
+#include <string_view>
 #include <utility>
+
+#include "given.hpp"
+#include "initialisation.hpp"
 
 namespace gradflow::experiment {
 namespace {
-
-/// Whether the user wrote the key, rather than leaving it to its default.
-bool given(const sweep::SweepPoint& point, std::string_view key) {
-  return point.has(key) && (point.place_of(key).line > 0 || point.place_of(key).file.starts_with("--set"));
-}
 
 nn::Widths widths_of(const sweep::SweepPoint& point) {
   if (point.has("network.widths")) {
@@ -120,18 +120,6 @@ void require_equal_widths(const sweep::SweepPoint& point) {
                                           " block needs equal widths; write depth and width");
 }
 
-nn::Initialisation initialisation_of(const sweep::SweepPoint& point) {
-  const auto number = [&](std::string_view key) {
-    return given(point, key) ? std::optional<double>(point.real(key)) : std::nullopt;
-  };
-  try {
-    return nn::Initialisation::make(point.name("init.scheme").name, number("init.sigma_w"),
-                                    number("init.sigma_b"), number("init.gain"));
-  } catch (const UserError& error) {
-    throw point.error("init.scheme", error.what());
-  }
-}
-
 /// Index distance of neighbouring values of each axis; the last axis is fastest.
 std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
   std::vector<std::uint64_t> strides(sweep.axes().size(), 1);
@@ -139,13 +127,23 @@ std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
   return strides;
 }
 
+bool has_one_of(const sweep::Axis& axis, std::span<const std::string_view> keys) {
+  return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
+    return std::ranges::find(keys, column.key) != keys.end();
+  });
+}
+
 bool names_something(const sweep::Axis& axis) {
-  constexpr std::array structural{
+  constexpr std::array<std::string_view, 7> structural{
       "network.block", "network.widths",  "network.activation", "network.normalization",
       "init.scheme",   "backward.source", "data.source"};
-  return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
-    return std::ranges::find(structural, column.key) != structural.end();
-  });
+  return has_one_of(axis, structural);
+}
+
+/// What decides, beside names, whether a scheme can be used.
+bool limits_a_scheme(const sweep::Axis& axis) {
+  constexpr std::array<std::string_view, 3> numbers{"network.width", "network.branch_layers", "init.sigma_b"};
+  return has_one_of(axis, numbers);
 }
 
 /// Calls visit with one point for every combination of values of the chosen axes, the first value on the
@@ -181,7 +179,7 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   network.normalization = normalization_of(point);
   network.residual = residual_of(point);
   network.transform_bias = transform_bias_of(point);
-  network.init = initialisation_of(point);
+  network.init = initialisation_of(point, network);
   network.data = point.name("data.source").name;
   network.batch = int(point.integer("data.batch"));
   network.backward.loss = point.name("backward.source").name;
@@ -209,7 +207,14 @@ void for_each_configuration(const sweep::Sweep& sweep,
 }
 
 void require_networks(const sweep::Sweep& sweep) {
-  for_each_combination_of_names(sweep, [](const sweep::SweepPoint& point) { network_of(point); });
+  bool numbers_matter = false;
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    numbers_matter |= depends_on_numbers(*network_of(point).init.scheme);
+  });
+  if (!numbers_matter) return;
+  for_each_combination(
+      sweep, [](const sweep::Axis& axis) { return names_something(axis) || limits_a_scheme(axis); },
+      [](const sweep::SweepPoint& point) { network_of(point); });
 }
 
 bool depths_differ(const sweep::Sweep& sweep) {

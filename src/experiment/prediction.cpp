@@ -125,9 +125,15 @@ theory::Increment increment_of(const nn::NetworkSpec& network, const theory::Den
   }
 }
 
+/// Weights whose sums become normal at infinite width, each unit's independent of the others'.
+bool has_mean_field(nn::Distribution distribution) {
+  using enum nn::Distribution;
+  return distribution != identity && distribution != sparse && distribution != looks_linear;
+}
+
 bool theory_covers(const nn::NetworkSpec& network) {
   return network.block == "dense" && network.normalization.kind == nn::NormalizationKind::none &&
-         network.data == "gaussian" && network.init.scheme->distribution != nn::Distribution::identity;
+         network.data == "gaussian" && has_mean_field(network.init.scheme->distribution);
 }
 
 /// "256x1001": each width with how often it follows itself.

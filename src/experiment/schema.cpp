@@ -44,6 +44,15 @@ std::vector<Choice> activations() {
   return choices;
 }
 
+std::vector<Choice> schemes() {
+  std::vector<Choice> choices;
+  for (const nn::SchemeRow& row : nn::schemes()) {
+    choices.push_back({std::string(row.name), {}});
+    if (!row.parameter.empty()) choices.back().parameters.emplace(row.parameter, row.default_parameter);
+  }
+  return choices;
+}
+
 std::vector<Choice> normalizations() {
   std::vector<Choice> choices;
   for (const nn::NormalizationRow& row : nn::normalizations()) {
@@ -121,7 +130,8 @@ std::vector<Key> network_keys() {
 std::vector<Key> initialisation_keys() {
   return {
       {"init.scheme", Type::name, named("gaussian"),
-       "distribution of the weights: gradflow list initialisers", one_of("scheme", nn::schemes())},
+       "distribution of the weights: gradflow list initialisers", sweep::choice_of("scheme", schemes()),
+       sweep::without_defaults("init.scheme", schemes())},
       {"init.sigma_w", Type::real, 1.0, "standard deviation of W is sigma_w / sqrt(fan_in)",
        sweep::at_least(0)},
       {"init.sigma_b", Type::real, 0.0, "standard deviation of b", sweep::at_least(0)},

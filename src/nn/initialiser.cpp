@@ -77,8 +77,8 @@ constexpr std::array table{
     SchemeRow{"pytorch_default", Distribution::uniform, pytorch_linear, 0, true, 1,
               "PyTorch's nn.Linear: W and b ~ U(-a, a), a = 1/sqrt(fan_in): variance 1/(3 fan_in) each"},
     SchemeRow{"critical", Distribution::normal, nullptr, 0, false, 1,
-              "W ~ N(0, sigma_w^2/fan_in), sigma_w solved from chi1 = 1 for the activation and sigma_b; the "
-              "attracting one if there are several (Schoenholz et al. 2017)",
+              "W ~ N(0, sigma_w^2/fan_in), sigma_w solved from chi1 = 1 for the activation and sigma_b, at a "
+              "q* that does not repel (Schoenholz et al. 2017)",
               SolvedBy::criticality},
     SchemeRow{"random_walk", Distribution::normal, nullptr, 0, false, 1,
               "W ~ N(0, sigma_w^2/fan_in), sigma_w such that log norms do not drift at this width, exactly: "
