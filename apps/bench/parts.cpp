@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "section.hpp"
 #include "workload.hpp"

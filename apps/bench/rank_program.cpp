@@ -9,6 +9,7 @@
 
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/experiment/plan.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/pipeline/executor.hpp"
 #include "gradflow/pipeline/simulator.hpp"

@@ -30,6 +30,7 @@ void add_plan(CLI::App& program, Chosen& chosen);
 void add_show(CLI::App& program, Chosen& chosen);
 void add_report(CLI::App& program, Chosen& chosen);
 void add_theory(CLI::App& program, Chosen& chosen);
+void add_export(CLI::App& program, Chosen& chosen);
 void add_list(CLI::App& program, Chosen& chosen);
 void add_check(CLI::App& program, Chosen& chosen);
 

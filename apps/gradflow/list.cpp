@@ -7,6 +7,7 @@
 #include "gradflow/experiment/schema.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/initialiser.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/normalization.hpp"
@@ -29,6 +30,16 @@ void print_parametric_rows(const Table& table) {
         row.parameter.empty() ? ""
                               : fmt::format(" (parameter {} = {})", row.parameter, row.default_parameter);
     fmt::print("  {:<28} {}{}\n", row.name, row.doc, parameter);
+  }
+}
+
+void print_data_sources() {
+  for (const nn::DataRow& row : nn::data_sources()) {
+    std::vector<std::string_view> names;
+    for (const nn::DataParameter& parameter : row.parameters) names.push_back(parameter.name);
+    const std::string parameters =
+        names.empty() ? "" : fmt::format(" (parameters: {})", fmt::join(names, " "));
+    fmt::print("  {:<28} {}{}\n", row.name, row.doc, parameters);
   }
 }
 
@@ -61,7 +72,7 @@ constexpr std::array listings{
             [] { print_parametric_rows(nn::schemes()); }},
     Listing{"normalizations", "Normalisations (network.normalization)",
             [] { print_rows(nn::normalizations()); }},
-    Listing{"data", "Data sources (data.source)", [] { print_rows(nn::data_sources()); }},
+    Listing{"data", "Data sources (data.source)", print_data_sources},
     Listing{"losses", "Losses (backward.source)", [] { print_rows(nn::losses()); }},
     Listing{"statistics", "Statistics [smallest preset that has it]", print_statistics},
     Listing{"presets", "Presets of statistics (statistics.preset)", [] { print_rows(stats::presets()); }},

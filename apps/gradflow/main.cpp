@@ -30,6 +30,7 @@ void add_commands(CLI::App& program, Chosen& chosen) {
   add_show(program, chosen);
   add_report(program, chosen);
   add_theory(program, chosen);
+  add_export(program, chosen);
   add_list(program, chosen);
   add_check(program, chosen);
   program.require_subcommand(1);

@@ -83,7 +83,7 @@ sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& opti
   mpi::on_root(world, [&] { text = sweep::read_text(options.file); });
   sweep::Sweep sweep =
       sweep::Sweep::parse(world.broadcast(text), options.file, experiment::sweep_schema(), options.overrides);
-  experiment::require_networks(sweep);
+  mpi::on_each(world, [&] { experiment::require_networks(sweep); });
   return sweep;
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
 #include "gradflow/pipeline/stage.hpp"

@@ -73,29 +73,34 @@ std::set<std::string> parameters_in(const sweep::Sweep& sweep, const std::string
   return parameters;
 }
 
-bool is_text(const sweep::Sweep& sweep, const std::string& key, const std::string& parameter) {
-  return std::ranges::any_of(values_in(sweep, key), [&](const Value& value) {
+/// Whether some value gives the parameter as a text.
+bool is_text_parameter(const sweep::Sweep& sweep, const std::string& key, const std::string& parameter) {
+  for (const Value& value : values_in(sweep, key)) {
     const auto* named = std::get_if<NamedValue>(&value);
-    const bool given = named != nullptr && named->has(parameter);
-    return given && std::holds_alternative<std::string>(named->parameters.at(parameter));
+    if (!named || !named->has(parameter)) continue;
+    if (std::holds_alternative<std::string>(named->parameters.at(parameter))) return true;
+  }
+  return false;
+}
+
+store::PointValues parameter_values(const sweep::Sweep& sweep, const sweep::Key& key,
+                                    const std::string& parameter) {
+  if (is_text_parameter(sweep, key.name, parameter)) {
+    return store::TextOf([&sweep, name = key.name, parameter](std::uint64_t k) {
+      return sweep.point(k).name(name).text(parameter, "");
+    });
+  }
+  constexpr double absent = std::numeric_limits<double>::quiet_NaN();
+  return store::RealOf([&sweep, name = key.name, parameter](std::uint64_t k) {
+    return sweep.point(k).name(name).real(parameter, absent);
   });
 }
 
 store::Coordinate parameter_coordinate(const sweep::Sweep& sweep, const sweep::Key& key,
                                        const std::string& parameter) {
-  constexpr double absent = std::numeric_limits<double>::quiet_NaN();
-  const auto value_at = [&sweep, name = key.name](std::uint64_t k) { return sweep.point(k).name(name); };
-  store::PointValues values = store::RealOf([value_at, parameter](std::uint64_t k) {
-    const NamedValue value = value_at(k);
-    return value.has(parameter) ? value.real(parameter, absent) : absent;
-  });
-  if (is_text(sweep, key.name, parameter)) {
-    values =
-        store::TextOf([value_at, parameter](std::uint64_t k) { return value_at(k).text(parameter, ""); });
-  }
   return {.name = sweep::coordinate_name(sweep.schema(), key.name, parameter),
           .long_name = fmt::format("{} of {}", parameter, key.name),
-          .values = std::move(values),
+          .values = parameter_values(sweep, key, parameter),
           .swept = sweep.is_swept(key.name)};
 }
 

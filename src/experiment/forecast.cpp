@@ -28,6 +28,11 @@ double row_bytes(Precision precision, int width) {
   return sizeof(std::int32_t) + (wide ? 8.0 * padded_width<double>(width) : 4.0 * padded_width<float>(width));
 }
 
+/// Reading a file is priced as filling a matrix.
+nn::Distribution priced_as(nn::Distribution distribution) {
+  return distribution == nn::Distribution::stored ? nn::Distribution::identity : distribution;
+}
+
 /// The values a point needs to be priced; bundles that agree in them cost the same.
 bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
   const auto alike = [](const nn::NetworkSpec& x, const nn::NetworkSpec& y) {
@@ -77,7 +82,7 @@ std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
   for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
     const nn::NetworkSpec network = network_of(point);
     add_new(kind.activations, std::string(network.activation.name()));
-    add_new(kind.distributions, network.init.scheme->distribution);
+    add_new(kind.distributions, priced_as(network.init.scheme->distribution));
   });
   std::vector<CostKinds> kinds;
   for (const Precision precision : {Precision::float32, Precision::float64}) {
@@ -168,7 +173,8 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       if (!(work == known)) {  // most layers are like the one before
         known = work;
         seconds = model.layer(work);
-        weights = matrices * model.weights(network.init.scheme->distribution, work.fan_in, work.fan_out);
+        const nn::Distribution distribution = priced_as(network.init.scheme->distribution);
+        weights = matrices * model.weights(distribution, work.fan_in, work.fan_out);
         seconds = {matrices * seconds.forward, matrices * seconds.backward};
       }
       const double elements = double(rows) * work.fan_out;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "given.hpp"
+#include "gradflow/experiment/input_files.hpp"
 #include "gradflow/theory/finite_width.hpp"
 #include "gradflow/theory/phase.hpp"
 
@@ -130,6 +131,7 @@ nn::Initialisation initialisation_of(const sweep::SweepPoint& point, const nn::N
     throw point.error("init.scheme", error.what());
   }
   init.nonzeros = nonzeros_of(point);
+  init.stored = stored_weights_of(point);
   if (init.scheme->distribution == nn::Distribution::looks_linear) {
     require_even_widths(point, network.widths);
   }

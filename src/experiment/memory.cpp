@@ -242,6 +242,11 @@ double theory_bytes(const Work& work, double rows, double network_bytes) {
   return kept + std::max(0.0, at_work - TableBytes(work, rows).waiting);
 }
 
+/// The first stage keeps the data set it feeds the network from.
+double data_bytes(const Work& work) {
+  return work.blocks.first == 0 && work.network.data_set ? work.network.data_set->bytes() : 0;
+}
+
 /// Bytes beyond the budget: what a decision is worth if none fits.
 double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total() - plan.memory.limit; }
 
@@ -313,7 +318,7 @@ double extra_per_point(const MemoryUse& use, const Demand& demand, int points) {
 
 MemoryUse decide(const Work& work, const Demand& demand) {
   MemoryUse use;
-  use.process = work.plan.memory.process + libraries_at_work_bytes;
+  use.process = work.plan.memory.process + libraries_at_work_bytes + data_bytes(work);
   use.gradients = work.bundles * demand.accumulated + demand.at_work;
   use.statistics =
       TableBytes(work, demand.rows).total() + bookkeeping_bytes * work.bundles * work.network.depth();

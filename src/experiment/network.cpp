@@ -8,11 +8,52 @@
 #include <string_view>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "given.hpp"
+#include "gradflow/experiment/input_files.hpp"
+#include "gradflow/nn/data.hpp"
 #include "initialisation.hpp"
 
 namespace gradflow::experiment {
 namespace {
+
+nn::Widths widths_in(const nn::StoredWeights& stored) {
+  std::vector<int> widths{stored.fan_in(1)};
+  for (int layer = 1; layer <= stored.layers(); ++layer) widths.push_back(stored.fan_out(layer));
+  return nn::Widths::listed(std::move(widths));
+}
+
+/// Layers of width `width` on top of the data's features.
+nn::Widths widths_on(int input, int depth, int width) {
+  if (input == width) return nn::Widths::uniform(depth, width);
+  std::vector<int> widths(std::size_t(depth) + 1, width);
+  widths.front() = input;
+  return nn::Widths::listed(std::move(widths));
+}
+
+void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& network) {
+  const int input = network.widths[0];
+  if (network.data_set && input != network.data_set->width()) {
+    throw point.error(point.has("network.widths") ? "network.widths" : "init.scheme",
+                      fmt::format("the input has {} units, but a sample of data.source has {} features",
+                                  input, network.data_set->width()));
+  }
+  const nn::StoredWeights* stored = network.init.stored.get();
+  if (stored && !(widths_in(*stored) == network.widths)) {
+    std::vector<int> expected;
+    for (int l = 0; l <= std::min(network.depth(), 20); ++l) expected.push_back(network.widths[l]);
+    throw point.error(
+        "init.scheme",
+        fmt::format("the file has {} layers, from {} inputs to {} units, which are not those of "
+                    "the network: {} layers, widths {}{}; leave out network.depth and "
+                    "network.width, and the file sets them",
+                    stored->layers(), stored->fan_in(1), stored->fan_out(stored->layers()), network.depth(),
+                    fmt::join(expected, " "), network.depth() > 20 ? " ..." : ""));
+  }
+  const std::string complaint = nn::complaint_of_data(network);
+  if (!complaint.empty()) throw point.error("data.source", complaint);
+}
 
 nn::Widths widths_of(const sweep::SweepPoint& point) {
   if (point.has("network.widths")) {
@@ -28,10 +69,14 @@ nn::Widths widths_of(const sweep::SweepPoint& point) {
     }
     return nn::Widths::listed(std::vector<int>(list.begin(), list.end()));
   }
+  const auto stored = stored_weights_of(point);
+  if (stored && !point.has("network.depth") && !point.has("network.width")) return widths_in(*stored);
   for (const char* key : {"network.depth", "network.width"}) {
     if (!point.has(key)) throw point.error(key, "is missing; expected an integer, or network.widths instead");
   }
-  return nn::Widths::uniform(int(point.integer("network.depth")), int(point.integer("network.width")));
+  const int width = int(point.integer("network.width"));
+  const auto data_set = data_set_of(point);
+  return widths_on(data_set ? data_set->width() : width, int(point.integer("network.depth")), width);
 }
 
 nn::Activation activation_of(const sweep::SweepPoint& point) {
@@ -113,11 +158,25 @@ double transform_bias_of(const sweep::SweepPoint& point) {
   return point.real("network.transform_bias");
 }
 
-void require_equal_widths(const sweep::SweepPoint& point) {
-  const std::string& block = point.name("network.block").name;
-  if (block == "dense" || !point.has("network.widths")) return;
-  throw point.error("network.widths", "is given, but the skip of a " + block +
-                                          " block needs equal widths; write depth and width");
+/// What a block with a skip cannot have.
+void require_skippable(const sweep::SweepPoint& point, const nn::NetworkSpec& network) {
+  if (network.block == "dense") return;
+  if (stored_weights_of(point)) {
+    throw point.error("init.scheme",
+                      "is a file, which holds the one matrix per layer of a dense block, not "
+                      "those of a " +
+                          network.block + " block");
+  }
+  if (point.has("network.widths")) {
+    throw point.error("network.widths", "is given, but the skip of a " + network.block +
+                                            " block needs equal widths; write depth and width");
+  }
+  if (network.widths[0] != network.widths[1]) {
+    throw point.error("network.width",
+                      fmt::format("is {}, but the data has {} features, and the skip of a {} "
+                                  "block needs equal widths; write {}",
+                                  network.widths[1], network.widths[0], network.block, network.widths[0]));
+  }
 }
 
 /// Index distance of neighbouring values of each axis; the last axis is fastest.
@@ -168,23 +227,43 @@ bool changes_depth(const sweep::Axis& axis) {
   });
 }
 
+/// Values that decide whether a network and the files or the source it is fed from fit each other.
+bool sizes_something(const sweep::Axis& axis) {
+  return std::ranges::any_of(axis.columns, [](const sweep::Column& column) {
+    return column.key == "network.depth" || column.key == "network.width" || column.key == "data.batch";
+  });
+}
+
+/// Whether some point has weights from a file, or another source than independent numbers.
+bool is_particular(const sweep::Sweep& sweep) {
+  bool particular = false;
+  for_each_combination(sweep, names_something, [&](const sweep::SweepPoint& point) {
+    particular = particular || point.name("data.source").name != "gaussian" ||
+                 point.name("init.scheme").name == "file";
+  });
+  return particular;
+}
+
 }  // namespace
 
 nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   nn::NetworkSpec network;
   network.block = point.name("network.block").name;
   network.widths = widths_of(point);
-  require_equal_widths(point);
+  require_skippable(point, network);
   network.activation = activation_of(point);
   network.normalization = normalization_of(point);
   network.residual = residual_of(point);
   network.transform_bias = transform_bias_of(point);
   network.init = initialisation_of(point, network);
   network.data = point.name("data.source").name;
+  network.data_set = data_set_of(point);
+  network.input_correlation = point.name("data.source").real("c_0", network.input_correlation);
   network.batch = int(point.integer("data.batch"));
   network.backward.loss = point.name("backward.source").name;
   network.backward.shared = point.boolean("backward.shared");
   network.seed = point.seed("seed");
+  require_fitting(point, network);
   return network;
 }
 
@@ -206,9 +285,17 @@ void for_each_configuration(const sweep::Sweep& sweep,
   for_each_combination(sweep, std::not_fn(is_seeds), visit);
 }
 
+void for_each_network(const sweep::Sweep& sweep, const std::function<void(const sweep::SweepPoint&)>& visit) {
+  const bool particular = is_particular(sweep);
+  for_each_combination(
+      sweep,
+      [=](const sweep::Axis& axis) { return names_something(axis) || (particular && sizes_something(axis)); },
+      visit);
+}
+
 void require_networks(const sweep::Sweep& sweep) {
   bool numbers_matter = false;
-  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+  for_each_network(sweep, [&](const sweep::SweepPoint& point) {
     numbers_matter |= depends_on_numbers(*network_of(point).init.scheme);
   });
   if (!numbers_matter) return;

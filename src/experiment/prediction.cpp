@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <numbers>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "block_theory.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -35,6 +38,11 @@ constexpr std::array layer_columns{
     LayerColumn{"theory_dgrad_corr", "mean-field correlation of two samples' dE/dz_l",
                 "prod_{j=l}^{L-1} E phi'(u1) phi'(u2) / E phi'^2 for a shared cotangent, else 0",
                 [](const Prediction& p, std::size_t l) { return p.profile.dgrad_corr[l]; }},
+    LayerColumn{"theory_act_log10_q", "mean-field mean square of a residual stream",
+                "log10 E x_l^2, by the recursion of the block",
+                [](const Prediction& p, std::size_t l) {
+                  return p.stream_log10_q.empty() ? no_value : p.stream_log10_q[l];
+                }},
 };
 
 /// A variable with one value per point.
@@ -128,12 +136,13 @@ theory::Increment increment_of(const nn::NetworkSpec& network, const theory::Den
 /// Weights whose sums become normal at infinite width, each unit's independent of the others'.
 bool has_mean_field(nn::Distribution distribution) {
   using enum nn::Distribution;
-  return distribution != identity && distribution != sparse && distribution != looks_linear;
+  return distribution != identity && distribution != sparse && distribution != looks_linear &&
+         distribution != stored;
 }
 
 bool theory_covers(const nn::NetworkSpec& network) {
-  return network.block == "dense" && network.normalization.kind == nn::NormalizationKind::none &&
-         network.data == "gaussian" && has_mean_field(network.init.scheme->distribution);
+  return network.data == "gaussian" && has_mean_field(network.init.scheme->distribution) &&
+         network.init.scheme->solved_by != nn::SolvedBy::depth;
 }
 
 /// "256x1001": each width with how often it follows itself.
@@ -154,16 +163,33 @@ std::string text_of(const nn::Activation& activation) {
 /// All that theory knows of a network: two with the same text have the same prediction.
 std::string known_to_theory(const nn::NetworkSpec& network) {
   const nn::Initialisation& init = network.init;
-  return fmt::format("{}{}|{}|{}|{} {} {} {}|{}|{} {}", network.block, int(network.normalization.kind),
-                     text_of(network.widths), text_of(network.activation), init.scheme->name, init.sigma_w,
-                     init.sigma_b, init.gain, network.data, network.backward.loss, network.backward.shared);
+  return fmt::format("{}|{}|{}|{} {} {} {}|{}|{} {}", known_to_block_theory(network), text_of(network.widths),
+                     text_of(network.activation), init.scheme->name, init.sigma_w, init.sigma_b, init.gain,
+                     network.data, network.backward.loss, network.backward.shared);
+}
+
+bool is_plain_dense(const nn::NetworkSpec& network) {
+  return network.block == "dense" && network.normalization.kind == nn::NormalizationKind::none;
+}
+
+void add_block_theory(Prediction& prediction, const nn::NetworkSpec& network) {
+  if (network.backward.loss != "random" || network.widths[0] != network.widths[network.depth()]) return;
+  BlockTheory known = block_theory(network);
+  if (!known.dgrad_log10_rms.empty()) prediction.profile.dgrad_log10_rms = std::move(known.dgrad_log10_rms);
+  prediction.stream_log10_q = std::move(known.act_log10_q);
+  prediction.asymptotics.chi1 = known.rate;
+  prediction.asymptotics.depth_scale.gradient = 1 / std::abs(std::log(known.rate));
 }
 
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
 
-Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
+Prediction predict_with(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
   Prediction prediction{.profile = theory::Profile::unknown(network.depth())};
   if (!theory_covers(network)) return prediction;
+  if (!is_plain_dense(network)) {
+    add_block_theory(prediction, network);
+    return prediction;
+  }
 
   const theory::DenseNetwork dense = dense_network(network);
   prediction.profile = theory::predict(dense);
@@ -181,18 +207,19 @@ Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of
 }
 
 std::size_t bytes_of(const Prediction& prediction) {
-  return 4 * sizeof(double) * prediction.profile.preact_log10_q.size() + sizeof prediction;
+  const std::size_t numbers = 4 * prediction.profile.preact_log10_q.size() + prediction.stream_log10_q.size();
+  return sizeof(double) * numbers + sizeof prediction;
 }
 
 }  // namespace
 
-Prediction predict(const nn::NetworkSpec& network) { return predict(network, theory::critical_sigma_w); }
+Prediction predict(const nn::NetworkSpec& network) { return predict_with(network, theory::critical_sigma_w); }
 
 const Prediction& Predictions::of(const nn::NetworkSpec& network) {
   const std::string key = known_to_theory(network);
   if (const auto known = known_.find(key); known != known_.end()) return known->second;
 
-  Prediction made = predict(network, [&](const nn::Activation& activation, double sigma_b) {
+  Prediction made = predict_with(network, [&](const nn::Activation& activation, double sigma_b) {
     const auto [entry, is_new] = critical_.try_emplace(fmt::format("{} {}", text_of(activation), sigma_b));
     if (is_new) entry->second = theory::critical_sigma_w(activation, sigma_b);
     return entry->second;

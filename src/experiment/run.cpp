@@ -18,6 +18,7 @@
 #include "gradflow/core/hash.hpp"
 #include "gradflow/experiment/file_schema.hpp"
 #include "gradflow/experiment/identity.hpp"
+#include "gradflow/experiment/input_files.hpp"
 #include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/mpi/agreement.hpp"
@@ -232,6 +233,7 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   if (!options.trace.empty()) pipeline::require_trace_file(world, options.trace);
   const pipeline::Place place = plan.layout.place_of(world.rank());
   const mpi::Communicator group = world.split(place.group, place.stage);
+  read_data(world, sweep, group.rank() == 0, group.rank() == group.size() - 1);
 
   store::StoreOptions store_options;
   store_options.allow_mixed_numerics = options.allow_mixed_numerics;

@@ -5,6 +5,7 @@
 #include "gradflow/core/errors.hpp"
 #include "gradflow/nn/activation.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/initialiser.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/normalization.hpp"
@@ -33,20 +34,39 @@ Complaint one_of(std::string kind, std::span<const Row> table) {
   return sweep::one_of(std::move(kind), std::move(names));
 }
 
+sweep::Parameter parameter_of(const nn::DataParameter& parameter) {
+  if (const auto* number = std::get_if<double>(&parameter.fallback)) return *number;
+  return std::string(std::get<std::string_view>(parameter.fallback));
+}
+
+std::vector<Choice> data_choices() {
+  std::vector<Choice> choices;
+  for (const nn::DataRow& row : nn::data_sources()) {
+    choices.push_back({std::string(row.name), {}});
+    for (const nn::DataParameter& parameter : row.parameters) {
+      choices.back().parameters.emplace(parameter.name, parameter_of(parameter));
+    }
+  }
+  return choices;
+}
+
+std::vector<Choice> scheme_choices() {
+  std::vector<Choice> choices;
+  for (const nn::SchemeRow& row : nn::schemes()) {
+    choices.push_back({std::string(row.name), {}});
+    if (!row.parameter.empty()) choices.back().parameters.emplace(row.parameter, row.default_parameter);
+    if (row.distribution == nn::Distribution::stored) {
+      choices.back().parameters.emplace("path", std::string());
+    }
+  }
+  return choices;
+}
+
 NamedValue named(std::string name) { return NamedValue{std::move(name), {}}; }
 
 std::vector<Choice> activations() {
   std::vector<Choice> choices;
   for (const nn::ActivationRow& row : nn::activations()) {
-    choices.push_back({std::string(row.name), {}});
-    if (!row.parameter.empty()) choices.back().parameters.emplace(row.parameter, row.default_parameter);
-  }
-  return choices;
-}
-
-std::vector<Choice> schemes() {
-  std::vector<Choice> choices;
-  for (const nn::SchemeRow& row : nn::schemes()) {
     choices.push_back({std::string(row.name), {}});
     if (!row.parameter.empty()) choices.back().parameters.emplace(row.parameter, row.default_parameter);
   }
@@ -92,7 +112,7 @@ std::vector<Key> network_keys() {
       {"network.width",
        Type::integer,
        {},
-       "units of every layer, the input too",
+       "units of every layer; of the input too, unless a data set has its own width",
        sweep::between(1, most_units)},
       {"network.widths",
        Type::integers,
@@ -130,8 +150,9 @@ std::vector<Key> network_keys() {
 std::vector<Key> initialisation_keys() {
   return {
       {"init.scheme", Type::name, named("gaussian"),
-       "distribution of the weights: gradflow list initialisers", sweep::choice_of("scheme", schemes()),
-       sweep::without_defaults("init.scheme", schemes())},
+       "distribution of the weights: gradflow list initialisers",
+       sweep::choice_of("scheme", scheme_choices()),
+       sweep::without_defaults("init.scheme", scheme_choices())},
       {"init.sigma_w", Type::real, 1.0, "standard deviation of W is sigma_w / sqrt(fan_in)",
        sweep::at_least(0)},
       {"init.sigma_b", Type::real, 0.0, "standard deviation of b", sweep::at_least(0)},
@@ -141,8 +162,9 @@ std::vector<Key> initialisation_keys() {
 
 std::vector<Key> data_keys() {
   return {
-      {"data.source", Type::name, named("gaussian"), "what the network is fed with",
-       one_of("data source", nn::data_sources())},
+      {"data.source", Type::name, named("gaussian"), "what the network is fed with: gradflow list data",
+       sweep::choice_of("data source", data_choices()),
+       sweep::without_defaults("data.source", data_choices())},
       {"data.batch", Type::integer, std::int64_t(64), "samples", sweep::between(1, most_samples)},
       {"backward.source", Type::name, named("random"), "where the backward pass begins: gradflow list losses",
        one_of("loss", nn::losses())},

@@ -116,6 +116,43 @@ std::string read_text_attribute(hid_t object, const std::string& name) {
                                             : read_fixed_text(attribute, type, name);
 }
 
+namespace {
+
+/// @param type  the file's own: HDF5 converts no character sets
+std::vector<std::string> read_free_texts(const Attribute& attribute, const Datatype& type, std::size_t count,
+                                         const std::string& name) {
+  std::vector<char*> starts(count, nullptr);
+  check(H5Aread(attribute.get(), type.get(), starts.data()), "cannot read attribute " + name);
+  std::vector<std::string> texts;
+  for (char* start : starts) {
+    texts.emplace_back(start == nullptr ? "" : start);
+    H5free_memory(start);
+  }
+  return texts;
+}
+
+std::vector<std::string> read_fixed_texts(const Attribute& attribute, const Datatype& type, std::size_t count,
+                                          const std::string& name) {
+  const std::size_t size = H5Tget_size(type.get());
+  std::string all(size * count, '\0');
+  check(H5Aread(attribute.get(), type.get(), all.data()), "cannot read attribute " + name);
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < count; ++i) texts.emplace_back(all.substr(i * size, size).c_str());
+  return texts;
+}
+
+}  // namespace
+
+std::vector<std::string> read_texts_attribute(hid_t object, const std::string& name) {
+  const Attribute attribute = open(object, name);
+  const Datatype type = type_of(attribute);
+  const hssize_t count = count_of(attribute);
+  if (count == 0) return {};  // of any type: some programs know no empty row of texts
+  if (kind_of(type.get()) != Kind::text || count < 0) throw Error("attribute " + name + " holds no texts");
+  return H5Tis_variable_str(type.get()) > 0 ? read_free_texts(attribute, type, std::size_t(count), name)
+                                            : read_fixed_texts(attribute, type, std::size_t(count), name);
+}
+
 template <class T>
 requires requires { NumberType<T>::in_file(); }
 T read_number_attribute(hid_t object, const std::string& name) {

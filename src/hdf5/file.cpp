@@ -53,13 +53,28 @@ File File::open_shared(const std::filesystem::path& path, const mpi::Communicato
                          "cannot open " + path.string() + " through MPI-IO"));
 }
 
+// HDF5 fails on a path of which a part but the last is missing or no group.
 bool File::has(const std::string& name) const {
-  return check(H5Lexists(get(), name.c_str(), H5P_DEFAULT), "cannot look for " + name) > 0;
+  const std::string what = "cannot look for " + name;
+  for (std::size_t end = name.find('/');; end = name.find('/', end + 1)) {
+    const std::string part = name.substr(0, end);
+    if (check(H5Lexists(get(), part.c_str(), H5P_DEFAULT), what) == 0) return false;
+    if (end == std::string::npos) return true;
+    H5O_info_t found = {};
+    check(H5Oget_info_by_name(get(), part.c_str(), &found, H5P_DEFAULT), what);
+    if (found.type != H5O_TYPE_GROUP) return false;
+  }
 }
 
+// Files of other programs need not know the order of their links.
 std::vector<std::string> File::names() const {
+  const GroupHandle root(H5Gopen2(get(), "/", H5P_DEFAULT), "cannot open the root group");
+  const PropertyList creation(H5Gget_create_plist(root.get()), "cannot tell how the file was made");
+  unsigned order = 0;
+  check(H5Pget_link_creation_order(creation.get(), &order), "cannot tell the order of links");
   std::vector<std::string> names;
-  check(H5Literate(get(), H5_INDEX_CRT_ORDER, H5_ITER_INC, nullptr, append_name, &names),
+  check(H5Literate(get(), (order & H5P_CRT_ORDER_INDEXED) != 0 ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME,
+                   H5_ITER_INC, nullptr, append_name, &names),
         "cannot list the file");
   return names;
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "gradflow/nn/layer_weights.hpp"
 #include "rows.hpp"
 
 namespace gradflow::nn {
@@ -19,20 +20,26 @@ template <class Real>
 Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out)
     : fan_in_(fan_in), fan_out_(fan_out) {
   const NetworkSpec& shared = bundle.front();
-  unit_weight_ = unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out, role,
-                                    shared.init.nonzeros);
+  const bool is_stored = bool(shared.init.stored);
+  expect(!is_stored || role == WeightRole::first, "files hold one matrix per layer");
+  unit_weight_ = is_stored ? unit_weights<Real>(shared, layer)
+                           : unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out,
+                                                role, shared.init.nonzeros);
   unit_weight_squared_ = frobenius_squared(unit_weight_);
 
   for (const NetworkSpec& point : bundle) {
     expect(may_share_bundle(shared, point), "the points of a bundle share their unit weights");
     Member member;
     member.batch = point.batch;
-    member.weight_scale_exact = point.init.weight_scale(fan_in, fan_out, role);
+    member.weight_scale_exact =
+        is_stored ? nn::weight_scale(point, layer) : point.init.weight_scale(fan_in, fan_out, role);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
-    member.has_bias = point.init.has_bias(fan_in);
+    const double bias_scale = is_stored ? nn::bias_scale(point, layer) : point.init.effective_sigma_b(fan_in);
+    member.has_bias = bias_scale > 0;
     if (member.has_bias) {
-      const Factor<Real> std_of_bias = Factor<Real>::of(point.init.effective_sigma_b(fan_in));
-      member.bias = unit_bias<Real>(*point.init.scheme, point.seed, layer, fan_out, role);
+      const Factor<Real> std_of_bias = Factor<Real>::of(bias_scale);
+      member.bias = is_stored ? unit_bias<Real>(point, layer)
+                              : unit_bias<Real>(*point.init.scheme, point.seed, layer, fan_out, role);
       member.bias_exponent = std_of_bias.exponent;
       scale(member.bias.row(0), std_of_bias.mantissa);
     }

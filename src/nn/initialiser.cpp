@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include <fmt/format.h>
@@ -18,6 +19,9 @@ double he(int fan_in, int) { return 2.0 / fan_in; }
 double glorot(int fan_in, int fan_out) { return 2.0 / (double(fan_in) + fan_out); }
 double lecun(int fan_in, int) { return 1.0 / fan_in; }
 double pytorch_linear(int fan_in, int) { return 1.0 / (3.0 * fan_in); }
+
+/// Of weights that nobody here has drawn.
+double unknown(int, int) { return std::numeric_limits<double>::quiet_NaN(); }
 
 constexpr double root_of_two = 1.4142135623730951;
 
@@ -96,6 +100,9 @@ constexpr std::array table{
         "he_normal with both matrices of a residual branch scaled: the first by depth^(-1/2), variance 2 "
         "gain^2/(fan_in depth), the second by 0 (Zhang et al. 2019)",
         SolvedBy::depth},
+    SchemeRow{"file", Distribution::stored, unknown, 1, true, 1,
+              "gain times the weights and the biases of an HDF5 file: layer_k/weight [fan_out][fan_in] and "
+              "layer_k/bias (gradflow export writes it), or what Keras saved; parameter path"},
 };
 
 double finite_or_refuse(const char* name, double value) {
@@ -189,10 +196,12 @@ double Initialisation::effective_sigma_w(int fan_in, int fan_out, WeightRole rol
 }
 
 bool Initialisation::shares_unit_weights_with(const Initialisation& other) const {
-  return scheme->distribution == other.scheme->distribution && nonzeros == other.nonzeros;
+  return scheme->distribution == other.scheme->distribution && nonzeros == other.nonzeros &&
+         stored == other.stored;
 }
 
 double Initialisation::effective_sigma_b(int fan_in) const {
+  if (scheme->distribution == Distribution::stored) return std::numeric_limits<double>::quiet_NaN();
   return scheme->bias_fixed ? 1 / std::sqrt(3.0 * fan_in) : sigma_b;
 }
 

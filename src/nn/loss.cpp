@@ -6,33 +6,57 @@
 #include <type_traits>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "cross_entropy.hpp"
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/core/random.hpp"
 #include "gradflow/core/rescale.hpp"
+#include "gradflow/nn/data.hpp"
 
 namespace gradflow::nn {
 namespace {
 
+int units_of(const NetworkSpec& network) { return network.widths[network.depth()]; }
+
 /// dE_s/dz_L ~ N(0, I), one per sample or one for the whole batch.
 template <class Real>
-FailureCode random_cotangent(const NetworkSpec& point, int sample, std::span<Real> row,
-                             std::int32_t& exponent) {
-  const Stream stream{point.seed, Purpose::cotangent, 0};
-  const int width = point.widths[point.depth()];
-  fill_normal<Real>(stream, std::uint32_t(point.backward.shared ? 0 : sample), row.first(std::size_t(width)));
-  std::ranges::fill(row.subspan(std::size_t(width)), Real(0));
+FailureCode random_cotangent(const LossSample& of, std::span<Real> row, std::int32_t& exponent) {
+  const Stream stream{of.network.seed, Purpose::cotangent, 0};
+  const auto width = std::size_t(units_of(of.network));
+  fill_normal<Real>(stream, std::uint32_t(of.network.backward.shared ? 0 : of.sample), row.first(width));
+  std::ranges::fill(row.subspan(width), Real(0));
   exponent = 0;
   return FailureCode::none;
 }
 
-/// E_s = 1/2 |h_L - y|^2 with y ~ N(0, I), so dE_s/dh_L = h_L - y; the larger exponent wins.
+/// dE_s/dz_L = e_y: the gradient of one unit, that of the sample's class.
 template <class Real>
-FailureCode mean_squared_error(const NetworkSpec& point, int sample, std::span<Real> row,
-                               std::int32_t& exponent) {
-  const Stream stream{point.seed, Purpose::target, 0};
-  std::vector<Real> target(std::size_t(point.widths[point.depth()]));
-  fill_normal<Real>(stream, std::uint32_t(sample), std::span<Real>(target));
+FailureCode one_hot_cotangent(const LossSample& of, std::span<Real> row, std::int32_t& exponent) {
+  std::ranges::fill(row, Real(0));
+  row[std::size_t(of.label)] = 1;
+  exponent = 0;
+  return FailureCode::none;
+}
+
+/// y: e_y where the data says the class, otherwise N(0, I).
+template <class Real>
+std::vector<Real> target_of(const LossSample& of) {
+  std::vector<Real> target(std::size_t(units_of(of.network)), Real(0));
+  if (of.labelled) {
+    target[std::size_t(of.label)] = 1;
+  } else {
+    fill_normal<Real>({of.network.seed, Purpose::target, 0}, std::uint32_t(of.sample),
+                      std::span<Real>(target));
+  }
+  return target;
+}
+
+/// E_s = 1/2 |h_L - y|^2, so dE_s/dh_L = h_L - y; the larger exponent wins.
+template <class Real>
+FailureCode mean_squared_error(const LossSample& of, std::span<Real> row, std::int32_t& exponent) {
+  const std::vector<Real> target = target_of<Real>(of);
   const std::int32_t common = std::max(exponent, 0);
   const Real shift_output = std::ldexp(Real(1), std::max(exponent - common, -4000));
   const Real shift_target = std::ldexp(Real(1), std::max(-common, -4000));
@@ -41,26 +65,38 @@ FailureCode mean_squared_error(const NetworkSpec& point, int sample, std::span<R
   return rescale(row, exponent);
 }
 
-constexpr std::array loss_catalogue{
-    LossRow{"random", Entry::preactivation, random_cotangent<float>, random_cotangent<double>,
-            "a cotangent ~ N(0, I) per sample at z_L, or x_L behind a residual block (no loss: what theory "
-            "describes)"},
-    LossRow{"mse", Entry::output, mean_squared_error<float>, mean_squared_error<double>,
-            "E_s = 1/2 |h_L - y|^2 with targets y ~ N(0, I)"},
-};
-
 template <class Real>
-void gaussian_input(const NetworkSpec& point, int sample, std::span<Real> row) {
-  const int width = point.widths[0];
-  fill_normal<Real>({point.seed, Purpose::data, 0}, std::uint32_t(sample), row.first(std::size_t(width)));
+FailureCode cross_entropy(const LossSample& of, std::span<Real> row, std::int32_t& exponent) {
+  return cross_entropy_gradient(row, exponent, units_of(of.network), of.label);
 }
 
-constexpr std::array data_catalogue{
-    DataRow{"gaussian", gaussian_input<float>, gaussian_input<double>, "independent N(0, 1) features"},
+/// E_s = 1/2 |h_L|^2, so dE_s/dh_L = h_L.
+template <class Real>
+FailureCode sum_of_squares(const LossSample&, std::span<Real> row, std::int32_t& exponent) {
+  return rescale(row, exponent);
+}
+
+constexpr bool on_logits = true, on_output = false;
+
+constexpr std::array loss_catalogue{
+    LossRow{"random", Entry::preactivation, on_output, Labels::unused, random_cotangent<float>,
+            random_cotangent<double>,
+            "a cotangent ~ N(0, I) per sample at z_L (no loss: what theory describes)"},
+    LossRow{"one_hot", Entry::preactivation, on_output, Labels::wanted, one_hot_cotangent<float>,
+            one_hot_cotangent<double>, "the cotangent e_y at z_L, y the sample's class (no loss: one unit)"},
+    LossRow{"mse", Entry::output, on_output, Labels::if_given, mean_squared_error<float>,
+            mean_squared_error<double>,
+            "E_s = 1/2 |h_L - y|^2, y one-hot where the data has labels, otherwise ~ N(0, I)"},
+    LossRow{"cross_entropy", Entry::preactivation, on_logits, Labels::wanted, cross_entropy<float>,
+            cross_entropy<double>, "E_s = -ln softmax(z_L)_y, y the sample's class"},
+    LossRow{"sum_of_squares", Entry::output, on_output, Labels::unused, sum_of_squares<float>,
+            sum_of_squares<double>, "E_s = 1/2 |h_L|^2"},
 };
 
-template <class Real, class Row>
-auto row_of(const Row& row) {
+const LossRow& loss_of(const NetworkSpec& network) { return find(losses(), "loss", network.backward.loss); }
+
+template <class Real>
+auto row_of(const LossRow& row) {
   if constexpr (std::is_same_v<Real, float>) {
     return row.row_float32;
   } else {
@@ -68,61 +104,81 @@ auto row_of(const Row& row) {
   }
 }
 
-/// Calls body(range, sample, row) for every sample, in parallel over tiles.
-template <class Body>
-void for_samples_of(const RowRange& range, Body body) {
+/// The class of every sample of a range; 0 where nobody asks.
+std::vector<int> classes_of(const NetworkSpec& network, const RowRange& range) {
+  const LossRow& loss = loss_of(network);
+  std::vector<int> classes(std::size_t(range.samples), 0);
+  if (reads_labels(network) || loss.labels == Labels::wanted) {
+    classes = labels(network, range.first_sample, range.samples);
+  }
+  const bool is_shared = network.backward.shared && loss.row_float32 == one_hot_cotangent<float>;
+  if (is_shared) std::ranges::fill(classes, labels(network, 0, 1).front());
+  for (const int label : classes)
+    expect(0 <= label && label < units_of(network), "a class of the last layer");
+  return classes;
+}
+
+/// One cotangent per sample of a range, in place. @return what went wrong with each
+template <class Real>
+std::vector<FailureCode> fill(const NetworkSpec& network, const RowRange& range, Signal<Real>& signal) {
+  const LossRow& loss = loss_of(network);
+  const bool labelled = reads_labels(network);
+  const std::vector<int> classes = classes_of(network, range);
+  std::vector<FailureCode> codes(std::size_t(range.samples), FailureCode::none);
   parallel_for(range.rows() / tile_rows, [&](int tile) {
     const int end = std::min(range.samples, (tile + 1) * tile_rows);
-    for (int i = tile * tile_rows; i < end; ++i) body(range.first_sample + i, range.first_row + i);
+    for (int i = tile * tile_rows; i < end; ++i) {
+      const auto row = std::size_t(range.first_row + i);
+      const LossSample sample{network, range.first_sample + i, classes[std::size_t(i)], labelled};
+      codes[std::size_t(i)] = row_of<Real>(loss)(sample, signal.values.row(int(row)), signal.exponents[row]);
+    }
   });
+  return codes;
 }
 
 }  // namespace
 
 std::span<const LossRow> losses() { return loss_catalogue; }
-std::span<const DataRow> data_sources() { return data_catalogue; }
 
 Entry entry_of(const NetworkSpec& network) {
-  const Entry entry = find(losses(), "loss", network.backward.loss).entry;
+  const Entry entry = loss_of(network).entry;
   return entry == Entry::preactivation ? block_of(network).random_cotangent : entry;
 }
 
-template <class Real>
-State<Real> cotangent(const Bundle& bundle, State<Real> output, const Stack& stack, Failures& failures) {
-  Signal<Real>& signal = output.front();
-  std::vector<FailureCode> codes(std::size_t(signal.rows()), FailureCode::none);
-  for (const RowRange& range : stack) {
-    const NetworkSpec& point = bundle[std::size_t(range.point)];
-    const auto fill = row_of<Real>(find(losses(), "loss", point.backward.loss));
-    for_samples_of(range, [&](int sample, int row) {
-      codes[std::size_t(row)] =
-          fill(point, sample, signal.values.row(row), signal.exponents[std::size_t(row)]);
-    });
-    for (int i = 0; i < range.samples; ++i) {
-      Failure& first = failures[std::size_t(range.point)];
-      first =
-          first_of(first, {codes[std::size_t(range.first_row + i)], point.depth(), range.first_sample + i});
-    }
+bool takes_logits(const NetworkSpec& network) { return loss_of(network).takes_logits; }
+
+bool reads_labels(const NetworkSpec& network) {
+  return loss_of(network).labels != Labels::unused && network.data_set && network.data_set->has_labels();
+}
+
+std::string complaint_of_labels(const NetworkSpec& network) {
+  if (!reads_labels(network)) return "";
+  for (std::int64_t sample = 0; sample < network.data_set->size(); ++sample) {
+    const int label = network.data_set->label(sample);
+    if (0 <= label && label < units_of(network)) continue;
+    return fmt::format(
+        "sample {} of the data has label {}, but the last layer has {} units, for labels 0 to {}; write a "
+        "wider last layer, such as network.widths",
+        sample, label, units_of(network), units_of(network) - 1);
   }
-  return output;
+  return "";
 }
 
 template <class Real>
-State<Real> input(const Bundle& bundle, const Stack& stack) {
-  Signal<Real> signal(rows_of(stack), bundle.front().widths[0]);
+State<Real> cotangent(const Bundle& bundle, State<Real> last, const Stack& stack, Failures& failures) {
+  Signal<Real>& signal = last.front();
   for (const RowRange& range : stack) {
     const NetworkSpec& point = bundle[std::size_t(range.point)];
-    const auto fill = row_of<Real>(find(data_sources(), "data source", point.data));
-    for_samples_of(range, [&](int sample, int row) { fill(point, sample, signal.values.row(row)); });
+    const std::vector<FailureCode> codes = fill(point, range, signal);
+    Failure& first = failures[std::size_t(range.point)];
+    for (int i = 0; i < range.samples; ++i) {
+      first = first_of(first, {codes[std::size_t(i)], point.depth(), range.first_sample + i});
+    }
   }
-  State<Real> state;
-  state.push_back(std::move(signal));
-  return state;
+  return last;
 }
 
 template State<float> cotangent(const Bundle&, State<float>, const Stack&, Failures&);
 template State<double> cotangent(const Bundle&, State<double>, const Stack&, Failures&);
-template State<float> input(const Bundle&, const Stack&);
-template State<double> input(const Bundle&, const Stack&);
 
 }  // namespace gradflow::nn

@@ -108,6 +108,7 @@ template <class Real>
 Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out,
                           WeightRole role, int nonzeros) {
   expect(layer >= 1 && fan_in >= 1 && fan_out >= 1, "a layer from 1 on, with units on both sides");
+  expect(scheme.distribution != Distribution::stored, "a scheme that draws its weights");
   const Stream stream{seed, purposes_of(role).weight, std::uint32_t(layer)};
   Matrix<Real> z(padded_width<Real>(fan_out), padded_width<Real>(fan_in));
   if (scheme.distribution == Distribution::identity) {

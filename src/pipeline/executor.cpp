@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "mailbox.hpp"
 #include "packet.hpp"

@@ -22,7 +22,8 @@ void RowParts::reach(int row) {
 }
 
 stats::PointTable& RowParts::holding(int row) {
-  return *std::ranges::find_if(open_, [row](const stats::PointTable& part) { return part.first_row() <= row; });
+  return *std::ranges::find_if(open_,
+                               [row](const stats::PointTable& part) { return part.first_row() <= row; });
 }
 
 std::vector<stats::PointTable> RowParts::take_filled() {

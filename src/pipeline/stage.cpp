@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/logits.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "layer_measurement.hpp"
 #include "parting.hpp"
@@ -144,6 +145,21 @@ State<Real> Stage<Real>::forward_rows(int i, const Stack& stack, State<Real> x, 
 }
 
 /// Forward through block i. The points that end with it pass by themselves and leave the stack.
+/// The last block of points that end: what their loss takes.
+template <class Real>
+State<Real> Stage<Real>::forward_into_loss(int i, const Stack& stack, State<Real> x, nn::Tape<Real>& tape,
+                                           nn::Observer<Real>& observer) {
+  if (stack.empty()) return {};
+  const int layer = first_layer_ + i;
+  observer.begin_pass(stack);
+  State<Real> y = in_layer(layer, [&] {
+    return nn::forward_into_loss(bundle_.front(), layer, block(i), std::move(x), stack, tape, observer,
+                                 failures_);
+  });
+  observer.end_pass();
+  return y;
+}
+
 template <class Real>
 State<Real> Stage<Real>::forward_through(int i, int microbatch, Stack& stack, State<Real> x, BlockTape& tape,
                                          nn::Observer<Real>& observer) {
@@ -151,11 +167,11 @@ State<Real> Stage<Real>::forward_through(int i, int microbatch, Stack& stack, St
   const Stack ending = from_point(stack, points_at(i + 1));
   stack = rows_at(i + 1, microbatch);
   if (stack.empty()) {
-    tape.outputs = forward_rows(i, ending, std::move(x), tape.ending, observer);
+    tape.outputs = forward_into_loss(i, ending, std::move(x), tape.ending, observer);
     return {};
   }
   tape.outputs =
-      forward_rows(i, ending, rows_from(x, rows_of(stack), rows_of(ending)), tape.ending, observer);
+      forward_into_loss(i, ending, rows_from(x, rows_of(stack), rows_of(ending)), tape.ending, observer);
   return forward_rows(i, stack, rows_from(x, 0, rows_of(stack)), tape.going_on, observer);
 }
 
@@ -169,6 +185,7 @@ State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
   return run_taping(all, microbatch, std::move(x), tapes_[std::size_t(microbatch)]);
 }
 
+/// The output of block i; of the network's last one, what the loss is a function of.
 /// Forward with everything the backward pass needs; here a layer is observed.
 template <class Real>
 State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes) {

@@ -35,8 +35,7 @@ class OpenBlock {
   }
 
   bool is_full(const StoreOptions& limits) const {
-    return finished_ >= limits.block_points || bytes_ >= limits.block_bytes ||
-           is_old(limits);
+    return finished_ >= limits.block_points || bytes_ >= limits.block_bytes || is_old(limits);
   }
   bool is_old(const StoreOptions& limits) const {
     return !empty() && std::chrono::duration<double>(Clock::now() - opened_).count() >= limits.block_seconds;

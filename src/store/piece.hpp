@@ -13,8 +13,8 @@ namespace gradflow::store {
 /// The values of one column; empty: the stage that measured them has written them itself.
 using TravellingValues = std::vector<double>;
 
-/// One stage's account of one point, or of a part of its rows: the acknowledgement of what it wrote, and the values it leaves to the
-/// first stage.
+/// One stage's account of one point, or of a part of its rows: the acknowledgement of what it wrote, and the
+/// values it leaves to the first stage.
 struct Piece {
   std::uint64_t point = 0;
   std::uint64_t checksum = 0;  ///< of this stage's rows

@@ -110,8 +110,8 @@ struct ResultStore::State {
   std::vector<bool> unfinished;
   OpenBlock block;
   std::pair<std::uint64_t, std::shared_ptr<const std::vector<int>>> layers;  ///< of the point added last
-  Ledger ledger;                        ///< on a group's first rank
-  std::vector<mpi::PendingSend> sends;  ///< on the other ranks
+  Ledger ledger;                                                             ///< on a group's first rank
+  std::vector<mpi::PendingSend> sends;                                       ///< on the other ranks
   Tally found;
   Tally tally;
 };

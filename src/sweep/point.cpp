@@ -71,6 +71,8 @@ std::uint64_t SweepPoint::seed(std::string_view key) const {
   return static_cast<std::uint64_t>(integer(key));
 }
 
+const std::filesystem::path& SweepPoint::file() const { return grid_->file; }
+
 Place SweepPoint::place_of(std::string_view key) const {
   const auto swept = grid_->swept.find(key);
   if (swept != grid_->swept.end()) {

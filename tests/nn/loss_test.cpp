@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
 #include <gtest/gtest.h>
 
 #include "gradflow/core/random.hpp"
+#include "made_up_data.hpp"
 #include "networks.hpp"
 #include "recording.hpp"
 
@@ -129,33 +131,127 @@ std::vector<std::string_view> loss_names() {
 }
 INSTANTIATE_TEST_SUITE_P(Catalogue, EveryLoss, testing::ValuesIn(loss_names()), row_name);
 
-class EveryDataSource : public testing::TestWithParam<std::string_view> {};
+/// z = values * 2^exponent in every sample of a cross_entropy of 3 classes, and the class of sample 0.
+template <class Real>
+struct Logits {
+  NetworkSpec spec = with_loss(with_batch(network(Widths::listed({7, 3}), "tanh", 1), 1), "cross_entropy");
+  int label = labels(spec, 0, 1).front();
 
-TEST_P(EveryDataSource, GivesASampleTheSameInputInWhateverMicrobatchAndPrecision) {
-  NetworkSpec spec = example("random", 130);
-  spec.data = GetParam();
-  const Samples whole = samples_of(input<double>({spec}, microbatch_rows({spec}, 0, 1)).front(),
-                                   microbatch_rows({spec}, 0, 1), 1)[0];
-  ASSERT_EQ(whole.size(), 130u);
-  std::set<std::vector<double>> different;
-  for (const Row& row : whole) different.insert(row.values);
-  EXPECT_EQ(different.size(), 130u);
+  Signal<Real> signal(std::array<double, 3> values, int exponent) const {
+    Signal<Real> z(32, 3);
+    for (int j = 0; j < 3; ++j) z.values(0, j) = Real(values[std::size_t(j)]);
+    z.exponents[0] = exponent;
+    return z;
+  }
+};
 
-  for (int m = 0; m < 5; ++m) {
-    const Stack stack = microbatch_rows({spec}, m, 5);
-    const Samples cut = samples_of(input<float>({spec}, stack).front(), stack, 1)[0];
-    for (std::size_t i = 0; i < cut.size(); ++i) {
-      EXPECT_EQ(cut[i].values, whole[std::size_t(stack.front().first_sample) + i].values);
+TYPED_TEST(Loss, CrossEntropyHasTheCotangentSoftmaxMinusOneHotWhateverTheExponent) {
+  const Logits<TypeParam> logits;
+  for (const int exponent : {-100000, -30, -1, 0, 3}) {
+    const std::array<double, 3> z{0.5, -1.25, 1.5};
+
+    const Signal<TypeParam> dz = cotangent_of(logits.spec, logits.signal(z, exponent));
+
+    double sum = 0;
+    for (const double x : z) sum += std::exp(std::ldexp(x, exponent));
+    for (int j = 0; j < 3; ++j) {
+      const double p = std::exp(std::ldexp(z[std::size_t(j)], exponent)) / sum;
+      const double got = std::ldexp(double(dz.values(0, j)), dz.exponents[0]);
+      EXPECT_NEAR(got, p - (j == logits.label ? 1 : 0), 2 * std::numeric_limits<TypeParam>::epsilon());
     }
   }
 }
 
-std::vector<std::string_view> data_names() {
-  std::vector<std::string_view> names;
-  for (const DataRow& row : data_sources()) names.push_back(row.name);
-  return names;
+TYPED_TEST(Loss, CrossEntropyOfAConfidentNetworkHasAGradientThatNoDoubleHolds) {
+  const Logits<TypeParam> logits;
+  std::array<double, 3> z{0, 0, 0};
+  z[std::size_t(logits.label)] = 1;  // times 2^20: the others have p = e^-1048576
+
+  const Signal<TypeParam> dz = cotangent_of(logits.spec, logits.signal(z, 20));
+
+  for (int j = 0; j < 3; ++j) {
+    const Scaled got = Scaled::of(double(dz.values(0, j)), dz.exponents[0]);
+    const double expected = -1048576 / std::log(10.0) + (j == logits.label ? std::log10(2.0) : 0);
+    EXPECT_NEAR(got.log10(), expected, 1e-6);  // one rounding to float32
+    EXPECT_EQ(got.mantissa < 0, j == logits.label);
+  }
 }
-INSTANTIATE_TEST_SUITE_P(Catalogue, EveryDataSource, testing::ValuesIn(data_names()), row_name);
+
+TYPED_TEST(Loss, CrossEntropySumsToZeroOverTheClasses) {
+  const Logits<TypeParam> logits;
+
+  const Signal<TypeParam> dz = cotangent_of(logits.spec, logits.signal({3, -2, 0.1}, 1));
+
+  double sum = 0, largest = 0;
+  for (int j = 0; j < 3; ++j) {
+    sum += double(dz.values(0, j));
+    largest = std::max(largest, std::abs(double(dz.values(0, j))));
+  }
+  EXPECT_LE(std::abs(sum), 2 * std::numeric_limits<TypeParam>::epsilon() * largest);
+}
+
+TEST(CrossEntropy, SaysSoIfItsGradientLeavesTheExponents) {
+  const Logits<float> logits;
+  std::array<double, 3> z{0, 0, 0};
+  z[std::size_t(logits.label)] = 1;
+  Failures failures(1);
+  State<float> state;
+  state.push_back(logits.signal(z, 40));  // p = e^-2^40
+
+  cotangent({logits.spec}, std::move(state), microbatch_rows({logits.spec}, 0, 1), failures);
+
+  EXPECT_EQ(failures.front().code, FailureCode::exponent_overflow);
+}
+
+TYPED_TEST(Loss, OneHotIsTheUnitOfTheSamplesClass) {
+  const NetworkSpec spec = example("one_hot", 40);
+  const std::vector<int> classes = labels(spec, 0, 40);
+
+  const Signal<TypeParam> dy = cotangent_of(spec, Signal<TypeParam>(64, 20));
+
+  for (int s = 0; s < 40; ++s) {
+    for (int j = 0; j < 20; ++j) EXPECT_EQ(dy.values(s, j), j == classes[std::size_t(s)] ? 1 : 0);
+  }
+  EXPECT_GT(std::set<int>(classes.begin(), classes.end()).size(), 10u);  // of 20; 17 are expected
+}
+
+TYPED_TEST(Loss, SumOfSquaresHandsTheOutputBack) {
+  const NetworkSpec spec = example("sum_of_squares", 1);
+  Signal<TypeParam> output(32, 20);
+  output.values(0, 3) = 5;
+  output.exponents[0] = -4000;
+
+  const Signal<TypeParam> dy = cotangent_of(spec, std::move(output));
+
+  EXPECT_EQ(dy.values(0, 3), 5);
+  EXPECT_EQ(dy.exponents[0], -4000);
+}
+
+TEST(LossOnLabels, TakesTheClassesOfTheDataWhereItHasSome) {
+  NetworkSpec spec = example("mse", 40);
+  spec.data = "idx";
+  spec.data_set = std::make_shared<MadeUpData>(50, 7, 20);
+  const std::vector<std::int64_t> chosen = selected_samples(spec.seed, 40, 50);
+
+  const Signal<double> dy = cotangent_of(spec, Signal<double>(64, 20));
+
+  for (int s = 0; s < 40; ++s) {
+    const int label = spec.data_set->label(chosen[std::size_t(s)]);
+    for (int j = 0; j < 20; ++j) EXPECT_EQ(dy.values(s, j), j == label ? -1 : 0) << s;  // 0 - e_y
+  }
+}
+
+TEST(LossOnLabels, ComplainsOfLabelsBeyondTheLastLayer) {
+  NetworkSpec spec = example("cross_entropy", 4);
+  spec.data_set = std::make_shared<MadeUpData>(50, 7, 20);
+  EXPECT_EQ(complaint_of_labels(spec), "");
+
+  spec.data_set = std::make_shared<MadeUpData>(50, 7, 21);
+  EXPECT_NE(complaint_of_labels(spec).find("label 20"), std::string::npos);
+
+  spec.backward.loss = "random";  // asks nobody
+  EXPECT_EQ(complaint_of_labels(spec), "");
+}
 
 }  // namespace
 }  // namespace gradflow::nn

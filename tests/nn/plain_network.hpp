@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gradflow/core/random.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/network.hpp"
 
 /// A dense network by its textbook formulas in plain float64: loops, no exponents, no padding, one sample at
@@ -64,13 +65,14 @@ class Network {
     return s;
   }
 
-  /// <c, z_L> for a random cotangent c, 1/2 |h_L - y|^2 for mse.
+  /// <c, z_L> for a cotangent c, 1/2 |h_L - y|^2 for mse, 1/2 |h_L|^2, -ln softmax(z_L)_y.
   double loss(int sample, const Signals& s) const {
+    if (is("cross_entropy")) return minus_log_softmax(s.z.back(), class_of(sample));
     const Vector c = end_numbers(sample);
     double sum = 0;
     for (std::size_t i = 0; i < c.size(); ++i) {
       const double error = s.h.back()[i] - c[i];
-      sum += is_random() ? c[i] * s.z.back()[i] : error * error / 2;
+      sum += is_cotangent() ? c[i] * s.z.back()[i] : error * error / 2;
     }
     return sum;
   }
@@ -78,10 +80,11 @@ class Network {
   /// dE_s/dz_l, place l - 1.
   std::vector<Vector> backward(int sample, const Signals& s) const {
     std::vector<Vector> dz(s.z.size());
-    Vector dh = end_numbers(sample);
-    for (std::size_t i = 0; i < dh.size() && !is_random(); ++i) dh[i] = s.h.back()[i] - dh[i];
+    Vector dh =
+        is("cross_entropy") ? softmax_minus_one_hot(s.z.back(), class_of(sample)) : end_numbers(sample);
+    for (std::size_t i = 0; i < dh.size() && !enters_at_preactivation(); ++i) dh[i] = s.h.back()[i] - dh[i];
     for (std::size_t l = s.z.size(); l-- > 0;) {
-      const bool past_activation = is_random() && l + 1 == s.z.size();
+      const bool past_activation = enters_at_preactivation() && l + 1 == s.z.size();
       dz[l] = dh;
       for (std::size_t i = 0; i < dh.size() && !past_activation; ++i)
         dz[l][i] *= spec_.activation.slope(s.z[l][i]);
@@ -112,16 +115,39 @@ class Network {
     Vector bias;
   };
 
-  bool is_random() const { return spec_.backward.loss == "random"; }
+  bool is(std::string_view loss) const { return spec_.backward.loss == loss; }
+  bool is_cotangent() const { return is("random") || is("one_hot"); }
+  bool enters_at_preactivation() const { return is_cotangent() || is("cross_entropy"); }
+  int class_of(int sample) const { return labels(spec_, sample, 1).front(); }
+
+  static double minus_log_softmax(const Vector& z, int label) {
+    double sum = 0;
+    for (const double x : z) sum += std::exp(x - z[std::size_t(label)]);
+    return std::log(sum);
+  }
+  static Vector softmax_minus_one_hot(const Vector& z, int label) {
+    Vector p;
+    for (const double x : z) p.push_back(std::exp(x - z[0]));
+    double sum = 0;
+    for (const double x : p) sum += x;
+    for (double& x : p) x /= sum;
+    p[std::size_t(label)] -= 1;
+    return p;
+  }
+
   Vector numbers(Purpose purpose, int sample, int signal) const {
     Vector out(static_cast<std::size_t>(spec_.widths[signal]));
     fill_normal<double>({spec_.seed, purpose, 0}, std::uint32_t(sample), out);
     return out;
   }
-  /// The cotangent, or the target of mse.
+  /// The cotangent, or the target of a squared error.
   Vector end_numbers(int sample) const {
-    const bool shared = is_random() && spec_.backward.shared;
-    return numbers(is_random() ? Purpose::cotangent : Purpose::target, shared ? 0 : sample, spec_.depth());
+    const int end_sample = is_cotangent() && spec_.backward.shared ? 0 : sample;
+    if (is("random")) return numbers(Purpose::cotangent, end_sample, spec_.depth());
+    if (is("mse")) return numbers(Purpose::target, end_sample, spec_.depth());
+    Vector end(static_cast<std::size_t>(spec_.widths[spec_.depth()]), 0.0);
+    if (is("one_hot")) end[std::size_t(class_of(end_sample))] = 1;
+    return end;
   }
 
   NetworkSpec spec_;

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/data.hpp"
+#include "gradflow/nn/logits.hpp"
 #include "gradflow/nn/loss.hpp"
 
 /// Every signal a bundle of networks has, as its blocks show them.
@@ -99,8 +101,11 @@ Recording record(const Bundle& bundle) {
   recording.input = samples_of(x.front(), stack, bundle.size());
   for (int l = 1; l <= depth; ++l) {
     Recorder<Real> recorder(recording.layers[std::size_t(l - 1)], bundle.size());
-    x = make_block<Real>(bundle, l)->forward(std::move(x), stack, tapes[std::size_t(l - 1)], recorder,
-                                             recording.failures);
+    const std::unique_ptr<Block<Real>> block = make_block<Real>(bundle, l);
+    Tape<Real>& tape = tapes[std::size_t(l - 1)];
+    x = l == depth ? forward_into_loss(bundle.front(), l, *block, std::move(x), stack, tape, recorder,
+                                       recording.failures)
+                   : block->forward(std::move(x), stack, tape, recorder, recording.failures);
   }
   State<Real> dy = cotangent(bundle, std::move(x), stack, recording.failures);
   Entry entry = entry_of(bundle.front());

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/pipeline/stage.hpp"
 

@@ -12,6 +12,8 @@ enum class Purpose : std::uint32_t {
   data = 3,
   target = 4,
   cotangent = 5,
+  label = 6,
+  selection = 7,
   second_weight = 32,
   second_bias = 33,
   input_weight = 34,

@@ -10,9 +10,10 @@ namespace gradflow::experiment {
 
 enum class Precision { float32, float64 };
 
-/// The network a point of a sweep describes.
+/// The network a point of a sweep describes. Files it names are opened. A data set sets the width of the
+/// input, network.width that of every layer; without a depth and a width, stored weights set both.
 /// @throws UserError with the place of the key, if values exclude each other (sigma_w with he_normal, widths
-/// with depth)
+/// with depth), or do not fit a file
 nn::NetworkSpec network_of(const sweep::SweepPoint& point);
 
 Precision precision_of(const sweep::SweepPoint& point);
@@ -30,8 +31,12 @@ bool is_seeds(const sweep::Axis& axis);
 void for_each_configuration(const sweep::Sweep& sweep,
                             const std::function<void(const sweep::SweepPoint&)>& visit);
 
-/// Refuses a sweep in which some combination of values describes no network. Looks at every combination of
-/// names, so it costs nothing for a million seeds.
+/// Calls visit with one point for every combination of names, listed widths and, where data or weights come
+/// from a file or a source that is particular, widths and batches; the first value on the other axes.
+void for_each_network(const sweep::Sweep& sweep, const std::function<void(const sweep::SweepPoint&)>& visit);
+
+/// Refuses a sweep in which some combination of values describes no network. Looks at the points of
+/// for_each_network(), so it costs nothing for a million seeds.
 /// @throws UserError as network_of()
 void require_networks(const sweep::Sweep& sweep);
 

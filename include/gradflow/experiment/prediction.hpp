@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "gradflow/nn/network.hpp"
 #include "gradflow/stats/table.hpp"
@@ -18,12 +19,14 @@ struct Prediction {
   theory::Profile profile;
   theory::Asymptotics asymptotics{};
   theory::CriticalPoint critical{};
-  theory::Increment increment{};  ///< of the squared norm, per layer
+  theory::Increment increment{};         ///< of the squared norm, per layer
+  std::vector<double> stream_log10_q{};  ///< [depth] of a residual stream; empty: not known
 };
 
 Prediction predict(const nn::NetworkSpec& network);
 
-/// Predictions made so far. Theory knows neither seed nor batch, so the seeds of a configuration share one.
+/// Predictions made so far. Theory knows no seed, and the batch only behind batch norm, so the seeds of a
+/// configuration share one.
 class Predictions {
  public:
   /// @return valid until the next call

@@ -35,6 +35,9 @@ Kind attribute_kind(hid_t object, const std::string& name);
 /// A scalar text attribute. @throws Error if there is none of that name or it is no text
 std::string read_text_attribute(hid_t object, const std::string& name);
 
+/// A row of texts. @throws Error if there is none of that name or it holds no texts
+std::vector<std::string> read_texts_attribute(hid_t object, const std::string& name);
+
 /// The first number of an attribute, converted to T.
 template <class T>
 requires requires { NumberType<T>::in_file(); }

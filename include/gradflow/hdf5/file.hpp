@@ -30,8 +30,10 @@ class File {
 
   hid_t get() const noexcept { return handle_.get(); }
 
+  /// Whether there is an object of that name, its path from the root: "status", "layer_1/weight".
   bool has(const std::string& name) const;
-  /// Names of the datasets in the root group, in the order of their creation.
+  /// Names of the datasets in the root group, in the order of their creation, or sorted if the file knows
+  /// none.
   std::vector<std::string> names() const;
 
   /// Closes and tells of a failure. Datasets must be closed before. @collective if the file was opened by

@@ -51,6 +51,7 @@ class Handle {
 };
 
 using FileHandle = Handle<H5Fclose>;
+using GroupHandle = Handle<H5Gclose>;
 using DatasetHandle = Handle<H5Dclose>;
 using Dataspace = Handle<H5Sclose>;
 using Datatype = Handle<H5Tclose>;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -12,8 +13,17 @@
 namespace gradflow::nn {
 
 /// The unit matrix Z a scheme scales. Schemes with the same distribution share Z at equal seed, layer and
-/// widths: common random numbers, by definition.
-enum class Distribution { normal, uniform, truncated_normal, orthogonal, identity, sparse, looks_linear };
+/// widths: common random numbers, by definition. What is stored was drawn elsewhere: see layer_weights.hpp.
+enum class Distribution {
+  normal,
+  uniform,
+  truncated_normal,
+  orthogonal,
+  identity,
+  sparse,
+  looks_linear,
+  stored
+};
 
 /// What decides a scheme's sigma_w, beyond the user and a formula of the widths. Solved where networks are
 /// described: the theory that solves it knows networks, not the other way round.
@@ -48,6 +58,8 @@ struct SchemeRow {
 /// Every scheme; the first is the default.
 std::span<const SchemeRow> schemes();
 
+class StoredWeights;
+
 /// Incoming weights of a unit in sparse initialisation: the number of Martens (2010).
 inline constexpr int usual_nonzeros = 15;
 
@@ -60,6 +72,7 @@ struct Initialisation {
   int nonzeros = usual_nonzeros;  ///< weights of a unit of a sparse scheme that are not zero
   double first_factor = 1;        ///< on the first matrix of every block, beside sigma_w or the gain
   double second_factor = 1;       ///< on the second
+  std::shared_ptr<const StoredWeights> stored = {};  ///< of the scheme `file`; null for the others
 
   /// A scheme whose sigma_w or factors are solved gets them from the caller, in the members above.
   /// @throws UserError if the name is unknown, a value is negative or not finite, or the scheme has no such
@@ -71,10 +84,10 @@ struct Initialisation {
   double weight_scale(int fan_in, int fan_out, WeightRole role = WeightRole::first) const;
 
   /// std(W) * sqrt(fan_in): the sigma_w of the theory. For a square orthogonal or identity layer sigma_w
-  /// itself.
+  /// itself, for stored weights NaN.
   double effective_sigma_w(int fan_in, int fan_out, WeightRole role = WeightRole::first) const;
 
-  /// std(b): b = effective_sigma_b * unit_bias().
+  /// std(b): b = effective_sigma_b * unit_bias(); for stored ones NaN.
   double effective_sigma_b(int fan_in) const;
 
   bool has_bias(int fan_in) const { return effective_sigma_b(fan_in) > 0; }
@@ -83,7 +96,7 @@ struct Initialisation {
   bool shares_unit_weights_with(const Initialisation& other) const;
 };
 
-/// The unit matrix Z of layer `layer` (from 1).
+/// The unit matrix Z of layer `layer` (from 1). @pre the scheme draws its weights, here and below
 ///
 /// normal, uniform: unit variance; truncated_normal: N(0, 1) given |z| <= 2, std truncated_normal_std;
 /// orthogonal: rows or columns of the Haar matrix of size max(fan_in, fan_out), from float64; identity: ones

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "gradflow/core/signal.hpp"
 #include "gradflow/nn/activation.hpp"
+#include "gradflow/nn/data_set.hpp"
 #include "gradflow/nn/initialiser.hpp"
 #include "gradflow/nn/normalization.hpp"
 
@@ -59,7 +61,9 @@ struct NetworkSpec {
   ResidualScales residual;
   double transform_bias = 0;  ///< of highway gates
   Initialisation init;
-  std::string data = "gaussian";  ///< a name of data_sources()
+  std::string data = "gaussian";            ///< a name of data_sources()
+  double input_correlation = 0.5;           ///< c_0 of the source `correlated`
+  std::shared_ptr<const DataSet> data_set;  ///< of a source that reads files; null for the others
   int batch = 1;
   BackwardSource backward;
   std::uint64_t seed = 0;

@@ -133,6 +133,8 @@ class Stage {
                               nn::Observer<Real>& observer);
   State<Real> forward_rows(int i, const Stack& stack, State<Real> x, nn::Tape<Real>& tape,
                            nn::Observer<Real>& observer);
+  State<Real> forward_into_loss(int i, const Stack& stack, State<Real> x, nn::Tape<Real>& tape,
+                                nn::Observer<Real>& observer);
   State<Real> backward_through(int i, int microbatch, Stack& stack, State<Real> dy, BlockTape& tape,
                                nn::Observer<Real>& observer, nn::WeightGradient<Real>& gradient);
   State<Real> backward_rows(int i, const Stack& stack, State<Real> dy, nn::Entry entry, nn::Tape<Real>& tape,

@@ -72,9 +72,9 @@ class ResultStore {
   /// @pre as add(), which follows @throws Error
   void add_part(std::uint64_t point, stats::PointTable&& rows);
 
-  /// Takes this rank's rows of one point, or those that are left of them. A column that is not per layer is taken from the group's first
-  /// rank. If any rank of the group reports a failure, the point counts as failed and its statistics become
-  /// NaN, facts of the run excepted.
+  /// Takes this rank's rows of one point, or those that are left of them. A column that is not per layer is
+  /// taken from the group's first rank. If any rank of the group reports a failure, the point counts as
+  /// failed and its statistics become NaN, facts of the run excepted.
   /// @pre the rows and columns are those of the schema; the point was unfinished
   /// @throws Error if a block is full and cannot be written or committed, as the next four
   void add(std::uint64_t point, stats::PointTable&& rows, Failure failure);

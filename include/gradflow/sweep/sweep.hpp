@@ -35,6 +35,8 @@ class SweepPoint {
   const std::vector<std::int64_t>& integers(std::string_view key) const;
   std::uint64_t seed(std::string_view key) const;
 
+  const std::filesystem::path& file() const;  ///< of the sweep; paths in it are relative to its folder
+
   /// Where the value was read; the whole file for a default.
   Place place_of(std::string_view key) const;
   /// The user's mistake in this key of this point, found by whoever knows more than the schema.

@@ -1,0 +1,102 @@
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "gradflow/data/weights_file.hpp"
+#include "gradflow/experiment/network.hpp"
+#include "gradflow/experiment/schema.hpp"
+#include "gradflow/hdf5/file.hpp"
+#include "gradflow/mpi/agreement.hpp"
+#include "gradflow/store/result_file.hpp"
+
+namespace gradflow::apps {
+namespace {
+
+struct ExportArguments {
+  std::string source;
+  std::vector<std::string> overrides;
+  std::uint64_t point = 0;
+  std::string output;
+};
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+/// The sweep that a result file belongs to; paths in it are relative to the result file.
+sweep::Sweep sweep_of(const store::ResultFile& file) {
+  return sweep::Sweep::parse(file.attribute("sweep_file"), file.path(), experiment::sweep_schema(),
+                             lines_of(file.attribute("sweep_overrides")));
+}
+
+sweep::SweepPoint point_of(const sweep::Sweep& sweep, std::uint64_t point) {
+  if (point < sweep.size()) return sweep.point(point);
+  throw UserError(fmt::format("--point {}: the sweep has {} points; expected 0 to {}", point, sweep.size(),
+                              sweep.size() - 1));
+}
+
+sweep::SweepPoint point_of(const ExportArguments& arguments) {
+  const std::string text = sweep::read_text(arguments.source);  // refuses what is no file
+  if (!hdf5::File::is_hdf5(arguments.source)) {
+    return point_of(
+        sweep::Sweep::parse(text, arguments.source, experiment::sweep_schema(), arguments.overrides),
+        arguments.point);
+  }
+  if (!arguments.overrides.empty()) throw UserError("--set: a result file knows its overrides; leave it out");
+  const store::ResultFile file = store::ResultFile::open(arguments.source);
+  const sweep::SweepPoint point = point_of(sweep_of(file), arguments.point);
+  if (point.hash() == file.point_hash(arguments.point)) return point;
+  throw UserError(fmt::format("{}: point {} is not what its sweep file says; the file is damaged",
+                              arguments.source, arguments.point));
+}
+
+void require_exportable(const nn::NetworkSpec& network) {
+  if (network.block == "dense") return;
+  throw UserError(
+      fmt::format("block \"{}\" has no form in a file of weights; expected \"dense\"", network.block));
+}
+
+void write(const ExportArguments& arguments) {
+  const sweep::SweepPoint point = point_of(arguments);
+  const nn::NetworkSpec network = experiment::network_of(point);
+  require_exportable(network);
+  experiment::precision_of(point) == experiment::Precision::float64
+      ? data::write_weights<double>(arguments.output, network)
+      : data::write_weights<float>(arguments.output, network);
+  fmt::print(stderr, "{}: {} layers\n", arguments.output, network.depth());
+}
+
+int export_weights(const mpi::Communicator& world, const ExportArguments& arguments) {
+  mpi::on_root(world, [&] { write(arguments); });
+  return Exit::complete;
+}
+
+}  // namespace
+
+void add_export(CLI::App& program, Chosen& chosen) {
+  const auto arguments = std::make_shared<ExportArguments>();
+  CLI::App* command = program.add_subcommand(
+      "export",
+      "The weights of one point as an HDF5 file: layer_k/weight [fan_out][fan_in], layer_k/bias.\n"
+      "init.scheme = { name = \"file\", path = \"weights.h5\" } measures them again, or others of that "
+      "form.\n"
+      "A float32 run from the exported file has the bits of the point itself.");
+  command->add_option("SWEEP.toml|FILE.h5", arguments->source, "the sweep file, or a result file of it")
+      ->required();
+  command->add_option("--point", arguments->point, "this point, counted from 0")->type_name("K")->required();
+  command->add_option("-o,--output", arguments->output, "the file of weights")
+      ->required()
+      ->type_name("WEIGHTS.h5");
+  command->add_option("--set", arguments->overrides, "as for run")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->callback([=, &chosen] {
+    chosen.command = [=](const mpi::Communicator& world) { return export_weights(world, *arguments); };
+  });
+}
+
+}  // namespace gradflow::apps

@@ -1,0 +1,95 @@
+#include "block_theory.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "gradflow/theory/normalization.hpp"
+#include "gradflow/theory/residual.hpp"
+
+namespace gradflow::experiment {
+namespace {
+
+using nn::NormalizationKind;
+using nn::NormalizationPosition;
+
+constexpr double unknown_rate = std::numeric_limits<double>::quiet_NaN();
+
+/// Batch norm behind phi at finite batch has no known rate.
+double rate_of(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  const nn::Activation& phi = network.activation;
+  const bool is_before = network.normalization.position == NormalizationPosition::before;
+  switch (network.normalization.kind) {
+    case NormalizationKind::batch:
+      return is_before ? theory::batch_norm_rate(phi, network.batch) : unknown_rate;
+    case NormalizationKind::layer:
+      return is_before ? theory::layer_norm_rate(phi, sigma_w, sigma_b)
+                       : theory::layer_norm_after_rate(phi, sigma_w, sigma_b);
+    case NormalizationKind::rms:
+      return is_before ? theory::layer_norm_rate(phi, sigma_w, sigma_b)
+                       : theory::rms_norm_after_rate(phi, sigma_w, sigma_b);
+    case NormalizationKind::none:
+      break;
+  }
+  return unknown_rate;
+}
+
+BlockTheory of_normalised(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  BlockTheory known;
+  const double rate = rate_of(network, sigma_w, sigma_b);
+  if (!std::isfinite(rate)) return known;
+  known.rate = rate;
+  for (int layer = 1; layer <= network.depth(); ++layer) {
+    known.dgrad_log10_rms.push_back((network.depth() - layer) * std::log10(rate) / 2);
+  }
+  return known;
+}
+
+/// Theory knows norms of the mean square in front of the branch or behind the sum.
+bool covers_norm_of(const nn::Normalization& n) {
+  const bool around = n.position == NormalizationPosition::pre || n.position == NormalizationPosition::post;
+  const bool of_sample = n.kind == NormalizationKind::layer || n.kind == NormalizationKind::rms;
+  return n.kind == NormalizationKind::none || (around && of_sample);
+}
+
+BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  const nn::Normalization& n = network.normalization;
+  if (!covers_norm_of(n) || (network.block != "residual" && network.residual.branch_layers != 1)) return {};
+  theory::ResidualBlock block{.activation = network.activation};
+  if (network.block == "preact_residual") block.branch = theory::Branch::preact;
+  if (network.block == "postact_residual") block.branch = theory::Branch::postact;
+  block.sigma_w = block.sigma_w_last = sigma_w;
+  block.sigma_b = sigma_b;
+  block.branch_scale = network.residual.branch;
+  block.skip_scale = network.residual.skip;
+  if (n.kind != NormalizationKind::none) {
+    block.norm =
+        n.position == NormalizationPosition::pre ? theory::NormPlacement::pre : theory::NormPlacement::post;
+  }
+  theory::ResidualProfile profile = theory::predict_residual(block, network.depth());
+  return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
+}
+
+}  // namespace
+
+BlockTheory block_theory(const nn::NetworkSpec& network) {
+  const nn::Normalization& n = network.normalization;
+  const bool is_plain_norm = n.scale == 1 && n.shift == 0;
+  if (n.kind != NormalizationKind::none && !is_plain_norm) return {};
+  const int width = network.widths[1];
+  const double sigma_w = network.init.effective_sigma_w(width, width);
+  const double sigma_b = network.init.effective_sigma_b(width);
+  if (network.block == "dense") return of_normalised(network, sigma_w, sigma_b);
+  return network.block.ends_with("residual") ? of_residual(network, sigma_w, sigma_b) : BlockTheory();
+}
+
+std::string known_to_block_theory(const nn::NetworkSpec& network) {
+  const nn::Normalization& n = network.normalization;
+  const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
+  return fmt::format("{} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind), int(n.position), n.epsilon,
+                     n.scale, n.shift, batch, network.residual.branch, network.residual.skip,
+                     network.residual.branch_layers);
+}
+
+}  // namespace gradflow::experiment

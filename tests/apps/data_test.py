@@ -1,0 +1,250 @@
+"""Networks that are fed from files, begin with stored weights, and end in every loss."""
+import gzip
+import struct
+import unittest
+
+import h5py
+import numpy as np
+
+import program
+import results
+
+RANDOM = np.random.default_rng(1)
+IMAGES = RANDOM.integers(0, 256, (100, 6, 9), dtype=np.uint8)
+LABELS = RANDOM.integers(0, 10, 100, dtype=np.uint8)
+
+SOURCES = """[
+  "gaussian", "orthogonal", { name = "correlated", c_0 = 0.9 }, "circle", "zero",
+  { name = "idx", images = "files/images.idx", labels = "files/labels.idx" },
+  { name = "idx", images = "files/images.idx.gz", standardize = "feature" },
+  { name = "cifar10", path = "files/cifar.bin", standardize = "global" },
+  { name = "hdf5", path = "files/data.h5", dataset = "x", labels = "y", standardize = "sample" }]"""
+
+EVERY_SOURCE_AND_LOSS = f"""
+[network]
+depth = 5
+width = 54
+[init]
+sigma_b = 0.1
+[data]
+batch = 40
+[statistics]
+preset = "full"
+[sweep]
+data.source = {SOURCES}
+backward.source = ["random", "one_hot", "mse", "cross_entropy", "sum_of_squares"]
+"""
+
+LAYOUTS = [(2, "--stages", "2", "--microbatches", "2"), (3,), (None, "--threads", "3", "--bundle", "1")]
+
+GOOD = """
+[network]
+width = 12
+depth = 3
+[data]
+source = { name = "idx", images = "files/images.idx", labels = "files/labels.idx" }
+batch = 4
+[backward]
+source = "cross_entropy"
+"""
+
+IDX = '{ name = "idx", images = "files/images.idx", labels = "files/labels.idx" }'
+WITH_WEIGHTS = 'depth = 3\n[init]\nscheme = { name = "file", path = "files/PATH" }'
+
+# What is changed in the good file (from, to), and what the message says.
+MISTAKES = {
+    "missing file": ("images.idx", "image.idx", ["sweep.toml:6:", "data.source", "files/image.idx", "No such file"]),
+    "wrong magic": ("images.idx", "data.h5", ["data.h5", "89 48 44 46", "expected an IDX file"]),
+    "truncated": ("images.idx", "short.idx", ["short.idx", "truncated"]),
+    "truncated gzip": ("images.idx", "short.idx.gz", ["short.idx.gz", "truncated"]),
+    "labels of other samples": ("labels.idx", "few.idx", ["few.idx", "[10]", "100 images"]),
+    "labels outside the classes": ("width = 12", "width = 9", ["data.source", "label 9", "9 units"]),
+    "batch larger than the data": ("batch = 4", "batch = 101", ["100 samples", "data.batch = 101"]),
+    "input of another width": ("width = 12\ndepth = 3", "widths = [50, 12, 12]",
+                               ["network.widths", "50 units", "54 features"]),
+    "no images": ('images = "files/images.idx", ', "", ["names no file", 'images = "..."']),
+    "unknown parameter": ("images =", "image =", ['no parameter "image"', "images labels standardize"]),
+    "unknown standardization": ('"idx",', '"idx", standardize = "zscore",', ["zscore", "none global feature sample"]),
+    "no dataset": (IDX, '{ name = "hdf5", path = "files/data.h5", dataset = "z" }', ['no dataset "z"', "x y"]),
+    "no HDF5 file": (IDX, '{ name = "hdf5", path = "files/images.idx", dataset = "x" }', ["is not an HDF5 file"]),
+    "CIFAR of another length": (IDX, '{ name = "cifar10", path = "files/images.idx" }', ["records of 3073 bytes"]),
+    "too many orthogonal samples": (IDX + "\nbatch = 4", '"orthogonal"\nbatch = 13', ["13 orthogonal samples", "at most 12"]),
+    "c_0 that is no cosine": (IDX, '{ name = "correlated", c_0 = 2 }', ["c_0 = 2", "from -1 to 1"]),
+    "no weights": ("depth = 3", WITH_WEIGHTS.replace("PATH", "none.h5"), ["init.scheme", "none.h5", "No such file"]),
+    "weights of another depth": ("depth = 3", WITH_WEIGHTS.replace("PATH", "weights.h5"),
+                                 ["init.scheme", "2 layers", "3 layers, widths 54 12 12 12"]),
+    "sigma_w beside weights": ("depth = 3", WITH_WEIGHTS.replace("PATH", "weights.h5") + "\nsigma_w = 2",
+                               ['"file" fixes', "leave sigma_w out"]),
+}
+
+
+def idx(values):
+    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+
+
+class WithFiles(program.InFolder):
+    def setUp(self):
+        super().setUp()
+        files = self.folder / "files"
+        files.mkdir()
+        (files / "images.idx").write_bytes(idx(IMAGES))
+        (files / "images.idx.gz").write_bytes(gzip.compress(idx(IMAGES)))
+        (files / "short.idx").write_bytes(idx(IMAGES)[:-1])
+        (files / "short.idx.gz").write_bytes(gzip.compress(idx(IMAGES))[:-100])
+        (files / "labels.idx").write_bytes(idx(LABELS))
+        (files / "few.idx").write_bytes(idx(LABELS[:10]))
+        records = RANDOM.integers(0, 256, (50, 3073), dtype=np.uint8)
+        records[:, 0] = LABELS[:50]
+        (files / "cifar.bin").write_bytes(records.tobytes())
+        with h5py.File(files / "data.h5", "w") as file:
+            file.create_dataset("x", data=IMAGES / 255, compression="gzip")
+            file["y"] = LABELS.astype(np.int32)
+        with h5py.File(files / "weights.h5", "w") as file:
+            file["layer_1/weight"] = RANDOM.normal(size=(12, 54))
+            file["layer_2/weight"] = RANDOM.normal(size=(12, 12))
+
+
+class Identity(WithFiles):
+    def test_every_source_and_loss_has_the_same_bits_on_any_layout(self):
+        sweep = self.write("sweep.toml", EVERY_SOURCE_AND_LOSS)
+        program.measure(sweep, "reference.h5", "--threads", "1")
+        with h5py.File("reference.h5") as file:
+            self.assertTrue((file["status"][()] == 1).all())
+            self.assertEqual(len(np.unique(file["checksum"][()])), 45)
+        for number, (ranks, *options) in enumerate(LAYOUTS):
+            with self.subTest(ranks=ranks, options=options):
+                program.measure(sweep, f"{number}.h5", *options, ranks=ranks)
+                self.assertEqual(results.differences("reference.h5", f"{number}.h5"), [])
+
+    def test_the_same_samples_in_three_forms_give_the_same_statistics(self):
+        sweep = self.write("sweep.toml", EVERY_SOURCE_AND_LOSS.replace(SOURCES, """[
+            { name = "idx", images = "files/images.idx", labels = "files/labels.idx" },
+            { name = "idx", images = "files/images.idx.gz", labels = "files/labels.idx" },
+            { name = "hdf5", path = "files/data.h5", dataset = "x", labels = "y" }]"""))
+        program.measure(sweep, "out.h5")
+        with h5py.File("out.h5") as file:
+            q = file["dgrad_log10_rms"][()].reshape(3, 5, 5)
+            self.assertEqual(q[0].tobytes(), q[1].tobytes())
+            self.assertEqual(q[0].tobytes(), q[2].tobytes())
+            self.assertEqual(file["data_source_path"][-1], b"files/data.h5")
+
+
+class StoredWeights(WithFiles):
+    SWEEP = """
+[network]
+depth = 5
+activation = "relu"
+[init]
+sigma_b = 0.2
+[statistics]
+preset = "full"
+[sweep]
+network.width = [20, 70]
+init.scheme = ["gaussian", "orthogonal", "he_normal"]
+run.precision = ["float32", "float64"]
+"""
+
+    def statistics(self, file, point):
+        """Everything but what theory knows of a scheme."""
+        known = ("theory", "effective")
+        with h5py.File(file) as f:
+            return {name: v[point] for name, v in f.items()
+                    if v.ndim >= 2 and v.dtype == np.float64 and not name.startswith(known)}
+
+    def test_a_run_from_exported_weights_has_the_bits_of_the_point(self):
+        sweep = self.write("sweep.toml", self.SWEEP)
+        program.measure(sweep, "out.h5")
+        for point in (0, 1, 3, 8, 9, 11):
+            with self.subTest(point=point):
+                precision = ["float32", "float64"][point % 2]
+                source = sweep if point < 6 else "out.h5"
+                exported = program.run("export", source, "--point", point, "-o", f"{point}.h5")
+                self.assertEqual(exported.returncode, program.COMPLETE, exported.stderr)
+                again = self.write("again.toml", f"""
+[network]
+activation = "relu"
+[init]
+scheme = {{ name = "file", path = "{point}.h5" }}
+[statistics]
+preset = "full"
+[run]
+precision = "{precision}"
+""")
+                program.measure(again, f"again_{point}.h5", "--stages", "2", ranks=2)
+                expected, got = self.statistics("out.h5", point), self.statistics(f"again_{point}.h5", 0)
+                for name, values in expected.items():
+                    if precision == "float64" and point % 6 == 3:  # Q of float64 comes back to rounding
+                        np.testing.assert_allclose(got[name], values, rtol=1e-10, atol=1e-10, err_msg=name)
+                    else:
+                        self.assertEqual(got[name].tobytes(), values.tobytes(), name)
+
+    def test_weights_of_somebody_else_are_what_is_measured(self):
+        sweep = self.write("sweep.toml", """
+[network]
+depth = 2
+width = 12
+[data]
+source = { name = "idx", images = "files/images.idx" }
+[init]
+scheme = { name = "file", path = "files/weights.h5" }
+""")
+        program.measure(sweep, "out.h5", ranks=2)
+        with h5py.File("out.h5") as out, h5py.File("files/weights.h5") as weights:
+            for layer in (1, 2):
+                expected = np.log10(np.linalg.norm(weights[f"layer_{layer}/weight"]))
+                self.assertAlmostEqual(out["weight_log10_norm"][0, layer - 1], expected, 6)  # float32 weights
+            self.assertTrue(np.isnan(out["effective_sigma_w"][()]).all())
+
+    def test_weights_that_keras_saved_are_those_of_its_dense_layers(self):
+        kernels = [RANDOM.normal(size=(12, 7)), RANDOM.normal(size=(7, 5))]
+        with h5py.File("keras.h5", "w") as file:  # as model.save() of Keras 2 lays it out
+            model = file.create_group("model_weights")
+            model.attrs["layer_names"] = [b"input_1", b"hidden", b"activation", b"dense"]
+            for name in ("input_1", "activation"):
+                model.create_group(name).attrs["weight_names"] = []
+            for name, kernel in zip(("hidden", "dense"), kernels):
+                layer = model.create_group(name)
+                layer.attrs["weight_names"] = [f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()]
+                layer[f"{name}/kernel:0"] = kernel.astype(np.float32)
+                layer[f"{name}/bias:0"] = np.zeros(kernel.shape[1], np.float32)
+        sweep = self.write("sweep.toml", '[init]\nscheme = { name = "file", path = "keras.h5" }\n[data]\nbatch = 1\n'
+                                         '[network]\nactivation = "linear"\n')
+        program.measure(sweep, "out.h5")
+        with h5py.File("out.h5") as out:
+            for layer, kernel in enumerate(kernels):
+                self.assertAlmostEqual(out["weight_log10_norm"][0, layer], np.log10(np.linalg.norm(kernel)), 6)
+
+    def test_export_refuses_what_it_cannot_do(self):
+        sweep = self.write("sweep.toml", self.SWEEP)
+        for arguments, says in ((("--point", "12", "-o", "w.h5"), "12 points"),
+                                (("--point", "0", "-o", "sweep.toml"), "exists already"),
+                                (("--point", "0", "-o", "nowhere/w.h5"), "cannot be written")):
+            with self.subTest(arguments=arguments):
+                ended = program.run("export", sweep, *arguments)
+                self.assertEqual(ended.returncode, program.MISTAKE, ended.stderr)
+                self.assertIn(says, ended.stderr)
+        self.assertEqual(sorted(path.name for path in self.folder.glob("*.h5*")), [])
+
+
+class Mistakes(WithFiles):
+    def test_in_data_and_weights(self):
+        for number, (name, (old, new, parts)) in enumerate(MISTAKES.items()):
+            with self.subTest(name):
+                self.assertIn(old, GOOD)
+                sweep = self.write("sweep.toml", GOOD.replace(old, new, 1))
+                ended = program.run("run", sweep, "-o", "out.h5", ranks=2 if number % 8 == 0 else None)
+                self.assertEqual(ended.returncode, program.MISTAKE, ended.stderr)
+                self.assertEqual(ended.stderr.count("gradflow: "), 1, ended.stderr)
+                for part in parts:
+                    self.assertIn(part, ended.stderr)
+                self.assertEqual([path.name for path in self.folder.glob("out.h5*")], [])
+
+    def test_of_a_point_that_is_not_the_first(self):
+        sweep = self.write("sweep.toml", GOOD.replace("width = 12", "") + "[sweep]\nnetwork.width = [12, 9]\n")
+        ended = program.run("run", sweep, "-o", "out.h5", ranks=2)
+        self.assertEqual(ended.returncode, program.MISTAKE, ended.stderr)
+        self.assertIn("9 units", ended.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
