@@ -22,8 +22,10 @@ void print_rows(const Table& table) {
   for (const auto& row : table) fmt::print("  {:<28} {}\n", row.name, row.doc);
 }
 
-void print_activations() {
-  for (const nn::ActivationRow& row : nn::activations()) {
+/// Rows that may have a parameter.
+template <class Table>
+void print_parametric_rows(const Table& table) {
+  for (const auto& row : table) {
     const std::string parameter =
         row.parameter.empty() ? ""
                               : fmt::format(" (parameter {} = {})", row.parameter, row.default_parameter);
@@ -64,8 +66,10 @@ struct Listing {
 constexpr std::array listings{
     Listing{"keys", "Keys of a sweep file [default]", print_keys},
     Listing{"blocks", "Blocks (network.block)", [] { print_rows(nn::blocks()); }},
-    Listing{"activations", "Activations (network.activation)", print_activations},
-    Listing{"initialisers", "Initialisation schemes (init.scheme)", [] { print_rows(nn::schemes()); }},
+    Listing{"activations", "Activations (network.activation)",
+            [] { print_parametric_rows(nn::activations()); }},
+    Listing{"initialisers", "Initialisation schemes (init.scheme)",
+            [] { print_parametric_rows(nn::schemes()); }},
     Listing{"normalizations", "Normalisations (network.normalization)",
             [] { print_rows(nn::normalizations()); }},
     Listing{"data", "Data sources (data.source)", print_data_sources},

@@ -56,8 +56,8 @@ std::string_view name_of(Precision precision) {
 }
 
 std::string_view name_of(nn::Distribution distribution) {
-  constexpr std::array<std::string_view, 5> names{"normal", "uniform", "truncated_normal", "orthogonal",
-                                                  "identity"};
+  constexpr std::array<std::string_view, 7> names{"normal",   "uniform", "truncated_normal", "orthogonal",
+                                                  "identity", "sparse",  "looks_linear"};
   return names[std::size_t(distribution)];
 }
 

@@ -4,22 +4,21 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "given.hpp"
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/experiment/input_files.hpp"
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/data.hpp"
+#include "initialisation.hpp"
 
 namespace gradflow::experiment {
 namespace {
-
-/// Whether the user wrote the key, rather than leaving it to its default.
-bool given(const sweep::SweepPoint& point, std::string_view key) {
-  return point.has(key) && (point.place_of(key).line > 0 || point.place_of(key).file.starts_with("--set"));
-}
 
 nn::Widths widths_in(const nn::StoredWeights& stored) {
   std::vector<int> widths{stored.fan_in(1)};
@@ -229,20 +228,6 @@ nn::Recurrence recurrence_of(const sweep::SweepPoint& point) {
           .t_max = t_max_of(point)};
 }
 
-nn::Initialisation initialisation_of(const sweep::SweepPoint& point) {
-  const auto number = [&](std::string_view key) {
-    return given(point, key) ? std::optional<double>(point.real(key)) : std::nullopt;
-  };
-  try {
-    nn::Initialisation init = nn::Initialisation::make(point.name("init.scheme").name, number("init.sigma_w"),
-                                                       number("init.sigma_b"), number("init.gain"));
-    init.stored = stored_weights_of(point);
-    return init;
-  } catch (const UserError& error) {
-    throw point.error("init.scheme", error.what());
-  }
-}
-
 /// Index distance of neighbouring values of each axis; the last axis is fastest.
 std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
   std::vector<std::uint64_t> strides(sweep.axes().size(), 1);
@@ -250,14 +235,25 @@ std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
   return strides;
 }
 
-bool names_something(const sweep::Axis& axis) {
-  constexpr std::array structural{"network.block",         "network.widths", "network.activation",
-                                  "network.normalization", "network.input",  "init.scheme",
-                                  "backward.source",       "data.source",    "network.branch_layers",
-                                  "network.forget_gate"};
+bool has_one_of(const sweep::Axis& axis, std::span<const std::string_view> keys) {
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
-    return std::ranges::find(structural, column.key) != structural.end();
+    return std::ranges::find(keys, column.key) != keys.end();
   });
+}
+
+bool names_something(const sweep::Axis& axis) {
+  constexpr std::array<std::string_view, 10> structural{"network.block",       "network.widths",
+                                                        "network.activation",  "network.normalization",
+                                                        "network.input",       "network.branch_layers",
+                                                        "init.scheme",         "backward.source",
+                                                        "network.forget_gate", "data.source"};
+  return has_one_of(axis, structural);
+}
+
+/// What decides, beside names, whether a scheme can be used.
+bool limits_a_scheme(const sweep::Axis& axis) {
+  constexpr std::array<std::string_view, 3> numbers{"network.width", "network.branch_layers", "init.sigma_b"};
+  return has_one_of(axis, numbers);
 }
 
 /// Calls visit with one point for every combination of values of the chosen axes, the first value on the
@@ -311,7 +307,7 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   network.residual = residual_of(point);
   network.transform_bias = transform_bias_of(point);
   network.recurrence = recurrence_of(point);
-  network.init = initialisation_of(point);
+  network.init = initialisation_of(point, network);
   network.data = point.name("data.source").name;
   network.data_set = data_set_of(point);
   network.input_correlation = point.name("data.source").real("c_0", network.input_correlation);
@@ -350,7 +346,14 @@ void for_each_network(const sweep::Sweep& sweep, const std::function<void(const 
 }
 
 void require_networks(const sweep::Sweep& sweep) {
-  for_each_network(sweep, [](const sweep::SweepPoint& point) { network_of(point); });
+  bool numbers_matter = false;
+  for_each_network(sweep, [&](const sweep::SweepPoint& point) {
+    numbers_matter |= depends_on_numbers(*network_of(point).init.scheme);
+  });
+  if (!numbers_matter) return;
+  for_each_combination(
+      sweep, [](const sweep::Axis& axis) { return names_something(axis) || limits_a_scheme(axis); },
+      [](const sweep::SweepPoint& point) { network_of(point); });
 }
 
 bool depths_differ(const sweep::Sweep& sweep) {

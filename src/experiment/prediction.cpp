@@ -133,9 +133,16 @@ theory::Increment increment_of(const nn::NetworkSpec& network, const theory::Den
   }
 }
 
+/// Weights whose sums become normal at infinite width, each unit's independent of the others'.
+bool has_mean_field(nn::Distribution distribution) {
+  using enum nn::Distribution;
+  return distribution != identity && distribution != sparse && distribution != looks_linear &&
+         distribution != stored;
+}
+
 bool theory_covers(const nn::NetworkSpec& network) {
-  return network.data == "gaussian" && network.init.scheme->distribution != nn::Distribution::identity &&
-         network.init.scheme->distribution != nn::Distribution::stored;
+  return network.data == "gaussian" && has_mean_field(network.init.scheme->distribution) &&
+         network.init.scheme->solved_by != nn::SolvedBy::depth;
 }
 
 /// "256x1001": each width with how often it follows itself.
@@ -176,7 +183,7 @@ void add_block_theory(Prediction& prediction, const nn::NetworkSpec& network) {
 
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
 
-Prediction predict(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
+Prediction predict_with(const nn::NetworkSpec& network, const CriticalOf& critical_of) {
   Prediction prediction{.profile = theory::Profile::unknown(network.depth())};
   if (!theory_covers(network)) return prediction;
   if (!is_plain_dense(network)) {
@@ -206,13 +213,13 @@ std::size_t bytes_of(const Prediction& prediction) {
 
 }  // namespace
 
-Prediction predict(const nn::NetworkSpec& network) { return predict(network, theory::critical_sigma_w); }
+Prediction predict(const nn::NetworkSpec& network) { return predict_with(network, theory::critical_sigma_w); }
 
 const Prediction& Predictions::of(const nn::NetworkSpec& network) {
   const std::string key = known_to_theory(network);
   if (const auto known = known_.find(key); known != known_.end()) return known->second;
 
-  Prediction made = predict(network, [&](const nn::Activation& activation, double sigma_b) {
+  Prediction made = predict_with(network, [&](const nn::Activation& activation, double sigma_b) {
     const auto [entry, is_new] = critical_.try_emplace(fmt::format("{} {}", text_of(activation), sigma_b));
     if (is_new) entry->second = theory::critical_sigma_w(activation, sigma_b);
     return entry->second;

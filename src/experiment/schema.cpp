@@ -54,6 +54,7 @@ std::vector<Choice> scheme_choices() {
   std::vector<Choice> choices;
   for (const nn::SchemeRow& row : nn::schemes()) {
     choices.push_back({std::string(row.name), {}});
+    if (!row.parameter.empty()) choices.back().parameters.emplace(row.parameter, row.default_parameter);
     if (row.distribution == nn::Distribution::stored) {
       choices.back().parameters.emplace("path", std::string());
     }

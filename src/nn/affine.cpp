@@ -22,9 +22,9 @@ Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_i
   const NetworkSpec& shared = bundle.front();
   const bool is_stored = bool(shared.init.stored);
   expect(!is_stored || role == WeightRole::first, "files hold one matrix per layer");
-  unit_weight_ = is_stored
-                     ? unit_weights<Real>(shared, layer)
-                     : unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out, role);
+  unit_weight_ = is_stored ? unit_weights<Real>(shared, layer)
+                           : unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out,
+                                                role, shared.init.nonzeros);
   unit_weight_squared_ = frobenius_squared(unit_weight_);
 
   for (const NetworkSpec& point : bundle) {
@@ -32,7 +32,7 @@ Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_i
     Member member;
     member.batch = point.batch;
     member.weight_scale_exact =
-        is_stored ? nn::weight_scale(point, layer) : point.init.weight_scale(fan_in, fan_out);
+        is_stored ? nn::weight_scale(point, layer) : point.init.weight_scale(fan_in, fan_out, role);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
     const double bias_scale = is_stored ? nn::bias_scale(point, layer) : point.init.effective_sigma_b(fan_in);
     member.has_bias = biased && bias_scale > 0;

@@ -80,6 +80,26 @@ constexpr std::array table{
         "fan_in); gain sqrt(2) unless given, PyTorch's own default"),
     SchemeRow{"pytorch_default", Distribution::uniform, pytorch_linear, 0, true, 1,
               "PyTorch's nn.Linear: W and b ~ U(-a, a), a = 1/sqrt(fan_in): variance 1/(3 fan_in) each"},
+    SchemeRow{"critical", Distribution::normal, nullptr, 0, false, 1,
+              "W ~ N(0, sigma_w^2/fan_in), sigma_w solved from chi1 = 1 for the activation and sigma_b, at a "
+              "q* that does not repel (Schoenholz et al. 2017)",
+              SolvedBy::criticality},
+    SchemeRow{"random_walk", Distribution::normal, nullptr, 0, false, 1,
+              "W ~ N(0, sigma_w^2/fan_in), sigma_w such that log norms do not drift at this width, exactly: "
+              "linear, relu and leaky_relu without biases (Sussillo & Abbott 2014)",
+              SolvedBy::random_walk},
+    SchemeRow{"sparse", Distribution::sparse, nullptr, 0, false, 1,
+              "of each unit's weights only `nonzeros` (all, if fan_in is less) are not zero, those ~ N(0, "
+              "sigma_w^2/nonzeros): variance sigma_w^2/fan_in over all (Martens 2010)",
+              SolvedBy::nobody, "nonzeros", usual_nonzeros},
+    free_scheme("looks_linear", Distribution::looks_linear,
+                "W = [V -V; -V V], V ~ N(0, sigma_w^2/fan_in): a relu network is a linear one, whose norms "
+                "sigma_w = sqrt(2) keeps (Balduzzi et al. 2017, there with V orthogonal); even widths"),
+    SchemeRow{
+        "fixup", Distribution::normal, he, 1, false, 1,
+        "he_normal with both matrices of a residual branch scaled: the first by depth^(-1/2), variance 2 "
+        "gain^2/(fan_in depth), the second by 0 (Zhang et al. 2019)",
+        SolvedBy::depth},
     SchemeRow{"file", Distribution::stored, unknown, 1, true, 1,
               "gain times the weights and the biases of an HDF5 file: layer_k/weight [fan_out][fan_in] and "
               "layer_k/bias (gradflow export writes it), or what Keras saved; parameter path"},
@@ -94,17 +114,30 @@ double finite_or_refuse(const char* name, double value) {
 std::string free_scheme_names() {
   std::string names;
   for (const SchemeRow& row : table) {
-    if (row.variance == nullptr) names += fmt::format("{}{}", names.empty() ? "" : " ", row.name);
+    if (row.takes_sigma_w()) names += fmt::format("{}{}", names.empty() ? "" : " ", row.name);
   }
   return names;
 }
 
-double std_of_unit_weight(Distribution distribution) {
-  return distribution == Distribution::truncated_normal ? truncated_normal_std : 1;
+/// Over all entries of Z.
+double std_of_unit_weight(const Initialisation& init, int fan_in) {
+  switch (init.scheme->distribution) {
+    case Distribution::truncated_normal:
+      return truncated_normal_std;
+    case Distribution::sparse:
+      return std::sqrt(double(std::min(init.nonzeros, fan_in)) / fan_in);
+    default:
+      return 1;
+  }
 }
 
 bool is_isometry(Distribution distribution) {
   return distribution == Distribution::orthogonal || distribution == Distribution::identity;
+}
+
+double factor_of(const Initialisation& init, WeightRole role) {
+  if (role == WeightRole::first) return init.first_factor;
+  return role == WeightRole::second ? init.second_factor : 1;
 }
 
 double std_of_weight(const Initialisation& init, int fan_in, int fan_out) {
@@ -115,7 +148,7 @@ double std_of_weight(const Initialisation& init, int fan_in, int fan_out) {
 
 void refuse_what_is_fixed(const SchemeRow& row, std::optional<double> sigma_w, std::optional<double> sigma_b,
                           std::optional<double> gain) {
-  if (sigma_w && row.variance != nullptr) {
+  if (sigma_w && !row.takes_sigma_w()) {
     throw UserError(
         fmt::format("scheme \"{}\" fixes the variance of the weights, but sigma_w = {} was given; leave "
                     "sigma_w out, or choose one of: {}",
@@ -129,7 +162,7 @@ void refuse_what_is_fixed(const SchemeRow& row, std::optional<double> sigma_w, s
   }
   if (gain && row.default_gain == 0) {
     throw UserError(fmt::format("scheme \"{}\" has no gain, but gain = {} was given; leave gain out{}",
-                                row.name, *gain, row.variance == nullptr ? ", or write sigma_w" : ""));
+                                row.name, *gain, row.takes_sigma_w() ? ", or write sigma_w" : ""));
   }
 }
 
@@ -141,22 +174,30 @@ Initialisation Initialisation::make(std::string_view name, std::optional<double>
                                     std::optional<double> sigma_b, std::optional<double> gain) {
   const SchemeRow& row = find(schemes(), "scheme", name);
   refuse_what_is_fixed(row, sigma_w, sigma_b, gain);
-  return {.scheme = &row,
-          .sigma_w = finite_or_refuse("sigma_w", sigma_w.value_or(1)),
-          .sigma_b = finite_or_refuse("sigma_b", sigma_b.value_or(0)),
-          .gain = finite_or_refuse("gain", gain.value_or(row.default_gain == 0 ? 1 : row.default_gain))};
+  Initialisation init{.scheme = &row};
+  init.sigma_w = finite_or_refuse("sigma_w", sigma_w.value_or(1));
+  init.sigma_b = finite_or_refuse("sigma_b", sigma_b.value_or(0));
+  init.gain = finite_or_refuse("gain", gain.value_or(row.default_gain == 0 ? 1 : row.default_gain));
+  return init;
 }
 
-double Initialisation::weight_scale(int fan_in, int fan_out) const {
-  if (is_isometry(scheme->distribution)) return sigma_w;
-  return std_of_weight(*this, fan_in, fan_out) / std_of_unit_weight(scheme->distribution);
+double Initialisation::weight_scale(int fan_in, int fan_out, WeightRole role) const {
+  const double factor = factor_of(*this, role);
+  if (is_isometry(scheme->distribution)) return factor * sigma_w;
+  return factor * std_of_weight(*this, fan_in, fan_out) / std_of_unit_weight(*this, fan_in);
 }
 
-double Initialisation::effective_sigma_w(int fan_in, int fan_out) const {
+double Initialisation::effective_sigma_w(int fan_in, int fan_out, WeightRole role) const {
+  const double factor = factor_of(*this, role);
   // A cut isometry that widens spreads the same squared norm over more units.
   if (is_isometry(scheme->distribution))
-    return sigma_w * std::sqrt(double(fan_in) / std::max(fan_in, fan_out));
-  return std_of_weight(*this, fan_in, fan_out) * std::sqrt(fan_in);
+    return factor * sigma_w * std::sqrt(double(fan_in) / std::max(fan_in, fan_out));
+  return factor * std_of_weight(*this, fan_in, fan_out) * std::sqrt(fan_in);
+}
+
+bool Initialisation::shares_unit_weights_with(const Initialisation& other) const {
+  return scheme->distribution == other.scheme->distribution && nonzeros == other.nonzeros &&
+         stored == other.stored;
 }
 
 double Initialisation::effective_sigma_b(int fan_in) const {

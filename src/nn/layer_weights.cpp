@@ -26,7 +26,8 @@ Matrix<Real> unit_weights(const NetworkSpec& network, int layer) {
   const int fan_in = network.widths.fan_in(layer);
   const int fan_out = network.widths.fan_out(layer);
   if (!are_stored(network)) {
-    return unit_weights<Real>(*network.init.scheme, network.seed, layer, fan_in, fan_out);
+    return unit_weights<Real>(*network.init.scheme, network.seed, layer, fan_in, fan_out, WeightRole::first,
+                              network.init.nonzeros);
   }
   const Matrix<double> stored = stored_weights(network).unit_weights(layer);
   expect(stored.rows() == fan_out && stored.cols() == fan_in, "stored weights fit their layer");

@@ -39,8 +39,7 @@ bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.backward.loss == b.backward.loss &&
          a.normalization == b.normalization && a.residual.branch_layers == b.residual.branch_layers &&
          a.recurrence.gaussian_input == b.recurrence.gaussian_input &&
-         a.recurrence.forget_gate == b.recurrence.forget_gate &&
-         a.init.scheme->distribution == b.init.scheme->distribution && a.init.stored == b.init.stored &&
+         a.recurrence.forget_gate == b.recurrence.forget_gate && a.init.shares_unit_weights_with(b.init) &&
          (block_of(a).steps_in_time ? a.widths == b.widths : a.widths.agree_with(b.widths));
 }
 

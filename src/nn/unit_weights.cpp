@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <vector>
 
 #include "gradflow/core/errors.hpp"
 #include "gradflow/core/haar.hpp"
@@ -62,11 +64,49 @@ void fill_orthogonal(Stream stream, int fan_in, int fan_out, Matrix<Real>& z) {
   }
 }
 
+/// `count` different numbers below `bound`, each set of them equally likely: Floyd's sampling.
+std::vector<char> chosen(int count, int bound, std::span<const std::uint32_t> bits) {
+  std::vector<char> is_chosen(std::size_t(bound), 0);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t last = std::uint64_t(bound - count + i);
+    const std::uint64_t drawn = bits[std::size_t(i)] * (last + 1) >> 32;
+    is_chosen[is_chosen[drawn] ? last : drawn] = 1;
+  }
+  return is_chosen;
+}
+
+/// Where is drawn from rows of the same table that no matrix reaches.
+constexpr std::uint32_t first_row_of_choices = 1u << 31;
+
+template <class Real>
+void thin_out(Stream stream, int nonzeros, int fan_in, int fan_out, Matrix<Real>& z) {
+  std::vector<std::uint32_t> bits(std::size_t(std::min(nonzeros, fan_in)));
+  for (int i = 0; i < fan_out; ++i) {
+    fill_bits(stream, first_row_of_choices + std::uint32_t(i), bits);
+    const std::vector<char> kept = chosen(int(bits.size()), fan_in, bits);
+    for (int j = 0; j < fan_in; ++j) {
+      if (!kept[std::size_t(j)]) z(i, j) = 0;
+    }
+  }
+}
+
+template <class Real>
+void mirror(int fan_in, int fan_out, Matrix<Real>& z) {
+  const int half_in = fan_in / 2;
+  const int half_out = fan_out / 2;
+  for (int i = 0; i < half_out; ++i) {
+    for (int j = 0; j < half_in; ++j) {
+      z(i, j + half_in) = z(i + half_out, j) = -z(i, j);
+      z(i + half_out, j + half_in) = z(i, j);
+    }
+  }
+}
+
 }  // namespace
 
 template <class Real>
 Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer, int fan_in, int fan_out,
-                          WeightRole role) {
+                          WeightRole role, int nonzeros) {
   expect(layer >= 1 && fan_in >= 1 && fan_out >= 1, "a layer from 1 on, with units on both sides");
   expect(scheme.distribution != Distribution::stored, "a scheme that draws its weights");
   const Stream stream{seed, purposes_of(role).weight, std::uint32_t(layer)};
@@ -75,6 +115,13 @@ Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer
     for (int i = 0; i < std::min(fan_in, fan_out); ++i) z(i, i) = 1;
   } else if (scheme.distribution == Distribution::orthogonal) {
     fill_orthogonal(stream, fan_in, fan_out, z);
+  } else if (scheme.distribution == Distribution::sparse) {
+    fill_independent(scheme.distribution, stream, fan_in, fan_out, z);
+    thin_out(stream, nonzeros, fan_in, fan_out, z);
+  } else if (scheme.distribution == Distribution::looks_linear) {
+    expect(fan_in % 2 == 0 && fan_out % 2 == 0, "a mirror image on both sides");
+    fill_independent(scheme.distribution, stream, fan_in / 2, fan_out / 2, z);
+    mirror(fan_in, fan_out, z);
   } else {
     fill_independent(scheme.distribution, stream, fan_in, fan_out, z);
   }
@@ -96,8 +143,8 @@ Scaled frobenius_squared(const Matrix<Real>& z) {
   return Scaled::of(sum_of_squares<Real>(z.all()));
 }
 
-template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole);
-template Matrix<double> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole);
+template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole, int);
+template Matrix<double> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole, int);
 template Matrix<float> unit_bias(const SchemeRow&, std::uint64_t, int, int, WeightRole);
 template Matrix<double> unit_bias(const SchemeRow&, std::uint64_t, int, int, WeightRole);
 template Scaled frobenius_squared(const Matrix<float>&);

@@ -51,7 +51,7 @@ bool contradicts_theory(const Verdict& verdict) {
 std::string way_to_critical(const Verdict& verdict) {
   const std::string goal = figures(verdict.critical_sigma_w, 4);
   const auto scheme = std::ranges::find(nn::schemes(), verdict.scheme, &nn::SchemeRow::name);
-  if (scheme == nn::schemes().end() || scheme->variance == nullptr) return "set sigma_w to " + goal;
+  if (scheme == nn::schemes().end() || scheme->takes_sigma_w()) return "set sigma_w to " + goal;
   if (scheme->default_gain == 0) return "use scheme = \"gaussian\" with sigma_w = " + goal;
   return fmt::format("multiply the gain of {} by {} for a sigma_w of {}", scheme->name,
                      figures(verdict.critical_sigma_w / verdict.sigma_w, 4), goal);

@@ -48,7 +48,7 @@ CATALOGUES = {
                    "softplus hard_swish",
     "blocks": "dense",
     "initialisers": "gaussian uniform truncated_normal orthogonal identity he_normal glorot_uniform lecun_normal "
-                    "pytorch_default",
+                    "pytorch_default critical random_walk sparse looks_linear fixup",
     "schedules": "gpipe 1f1b zb_h1 streamed_1f1b",
     "losses": "random mse",
     "presets": "lean standard full",

@@ -41,10 +41,15 @@ const std::map<std::string_view, Formula> stated_variance{
     {"kaiming_normal", [](double, double g, double n, double) { return g * g / n; }},
     {"kaiming_uniform", [](double, double g, double n, double) { return g * g / n; }},
     {"pytorch_default", [](double, double, double n, double) { return 1 / (3 * n); }},
+    {"critical", [](double s, double, double n, double) { return s * s / n; }},
+    {"random_walk", [](double s, double, double n, double) { return s * s / n; }},
+    {"sparse", [](double s, double, double n, double) { return s * s / n; }},
+    {"looks_linear", [](double s, double, double n, double) { return s * s / n; }},
+    {"fixup", [](double, double g, double n, double) { return 2 * g * g / n; }},  // of a single block
 };
 
 /// E z^4 / (E z^2)^2; 1 where the mean square of a matrix is no random number.
-double kurtosis(Distribution distribution) {
+double kurtosis(Distribution distribution, double fan_in) {
   const double pdf = std::exp(-2.0) / std::sqrt(2 * M_PI) / std::erf(std::sqrt(2.0)), m2 = 1 - 4 * pdf;
   switch (distribution) {
     case Distribution::normal:
@@ -53,15 +58,21 @@ double kurtosis(Distribution distribution) {
       return 9.0 / 5;
     case Distribution::truncated_normal:
       return (3 * m2 - 16 * pdf) / (m2 * m2);
+    case Distribution::sparse:  // the number of zeros is no random number either
+      return 1 + 2 * fan_in / usual_nonzeros;
+    case Distribution::looks_linear:  // every number stands four times
+      return 1 + 4 * 2;
     default:
       return 1;
   }
 }
 
 Initialisation with_its_parameter(const SchemeRow& row, double value) {
-  if (row.variance == nullptr) return Initialisation::make(row.name, value);
+  if (row.takes_sigma_w()) return Initialisation::make(row.name, value);
   if (row.default_gain != 0) return Initialisation::make(row.name, {}, {}, value);
-  return Initialisation::make(row.name);
+  Initialisation init = Initialisation::make(row.name);
+  init.sigma_w = value;  // as whoever solves it would
+  return init;
 }
 
 class EveryScheme : public testing::TestWithParam<SchemeRow> {};
@@ -75,7 +86,8 @@ TEST_P(EveryScheme, HasItsStatedVariance) {
       frobenius_squared(z).value() * std::pow(init.weight_scale(fan_in, fan_out), 2) / (fan_in * fan_out);
 
   const double stated = stated_variance.at(init.scheme->name)(1.7, 1.7, fan_in, fan_out);
-  const double standard_error = std::sqrt((kurtosis(init.scheme->distribution) - 1) / (fan_in * fan_out));
+  const double standard_error =
+      std::sqrt((kurtosis(init.scheme->distribution, fan_in) - 1) / (fan_in * fan_out));
   EXPECT_NEAR(mean_square, stated, (4 * standard_error + 1e-12) * stated);
 }
 
@@ -90,13 +102,13 @@ TEST_P(EveryScheme, ReportsTheSigmaOfTheTheory) {
 }
 
 TEST_P(EveryScheme, KeepsItsPaddingZero) {
-  const auto z = unit_weights<float>(GetParam(), seed, 1, 70, 33);
+  const auto z = unit_weights<float>(GetParam(), seed, 1, 70, 34);
 
-  ASSERT_EQ(z.rows(), padded_width<float>(33));
+  ASSERT_EQ(z.rows(), padded_width<float>(34));
   ASSERT_EQ(z.cols(), padded_width<float>(70));
   for (int i = 0; i < z.rows(); ++i) {
     for (int j = 0; j < z.cols(); ++j) {
-      if (i >= 33 || j >= 70) {
+      if (i >= 34 || j >= 70) {
         ASSERT_EQ(z(i, j), 0) << i << ' ' << j;
       }
     }
@@ -133,7 +145,7 @@ TEST_P(EveryScheme, RefusesWhatItFixes) {
   const SchemeRow& row = GetParam();
   const std::string name(row.name);
 
-  if (row.variance != nullptr) {
+  if (!row.takes_sigma_w()) {
     EXPECT_THROW(Initialisation::make(name, 1.0), UserError);
   }
   if (row.default_gain == 0) {
@@ -146,7 +158,7 @@ TEST_P(EveryScheme, RefusesWhatItFixes) {
 
 TEST_P(EveryScheme, RefusesNegativeAndNonFiniteValues) {
   for (const double bad : {-1.0, nan, infinity, -infinity}) {
-    if (GetParam().variance == nullptr || GetParam().default_gain != 0) {
+    if (GetParam().takes_sigma_w() || GetParam().default_gain != 0) {
       EXPECT_THROW(with_its_parameter(GetParam(), bad), UserError) << bad;
     }
     EXPECT_THROW(Initialisation::make(GetParam().name, {}, bad), UserError) << bad;
@@ -188,7 +200,8 @@ TEST(Initialisation, SaysWhatToWriteInsteadOfSigmaW) {
   EXPECT_EQ(
       message,
       "scheme \"he_normal\" fixes the variance of the weights, but sigma_w = 1.5 was given; leave sigma_w "
-      "out, or choose one of: gaussian uniform truncated_normal truncated_normal_raw orthogonal identity");
+      "out, or choose one of: gaussian uniform truncated_normal truncated_normal_raw orthogonal identity "
+      "sparse looks_linear");
 }
 
 TEST(Initialisation, IsGaussianWithUnitSigmaAndNoBiasUnlessToldOtherwise) {
@@ -261,6 +274,85 @@ TEST(UnitWeights, OfIdentityAreOnesOnTheDiagonal) {
   for (int i = 0; i < z.rows(); ++i) {
     for (int j = 0; j < z.cols(); ++j) ASSERT_EQ(z(i, j), i == j && i < 66);
   }
+}
+
+Matrix<float> unit_weights_called(std::string_view name, int fan_in, int fan_out,
+                                  int nonzeros = usual_nonzeros) {
+  return unit_weights<float>(find(schemes(), "scheme", name), seed, 1, fan_in, fan_out, WeightRole::first,
+                             nonzeros);
+}
+
+TEST(UnitWeights, OfSparseAreKOfTheNormalOnesInEveryRow) {
+  const auto sparse = unit_weights_called("sparse", 90, 70, 7);
+  const auto normal = unit_weights_called("gaussian", 90, 70);
+
+  for (int i = 0; i < 70; ++i) {
+    int kept = 0;
+    for (int j = 0; j < 90; ++j) {
+      if (sparse(i, j) == 0) continue;
+      ++kept;
+      ASSERT_EQ(sparse(i, j), normal(i, j));
+    }
+    ASSERT_EQ(kept, 7) << i;
+  }
+}
+
+// Each of n columns is kept with probability k/n by every row: binomial counts, z^2 summed over n columns.
+TEST(UnitWeights, OfSparseKeepEveryColumnEquallyOften) {
+  constexpr int fan_in = 40, fan_out = 4000, kept = 5;
+  const auto z = unit_weights_called("sparse", fan_in, fan_out, kept);
+
+  const double expected = double(fan_out) * kept / fan_in, variance = expected * (1 - double(kept) / fan_in);
+  double chi_squared = 0;
+  for (int j = 0; j < fan_in; ++j) {
+    int count = 0;
+    for (int i = 0; i < fan_out; ++i) count += z(i, j) != 0;
+    chi_squared += std::pow(count - expected, 2) / variance;
+  }
+
+  // The counts have a fixed sum: chi^2 of fan_in - 1 degrees of freedom, times fan_in / (fan_in - 1).
+  EXPECT_NEAR(chi_squared, fan_in, 4 * fan_in * std::sqrt(2.0 / (fan_in - 1)));
+}
+
+TEST(UnitWeights, OfSparseAreAllThereWhereFanInIsSmall) {
+  const auto sparse = unit_weights_called("sparse", 6, 20), normal = unit_weights_called("gaussian", 6, 20);
+
+  EXPECT_TRUE(std::equal(sparse.data(), sparse.data() + sparse.size(), normal.data()));
+  EXPECT_EQ(Initialisation::make("sparse", 2.0).weight_scale(6, 20), 2 / std::sqrt(6.0));
+}
+
+TEST(UnitWeights, OfLooksLinearAreTheirOwnMirrorImage) {
+  const auto z = unit_weights_called("looks_linear", 20, 36);
+
+  for (int i = 0; i < 18; ++i) {
+    for (int j = 0; j < 10; ++j) {
+      ASSERT_NE(z(i, j), 0);
+      ASSERT_EQ(z(i, j + 10), -z(i, j));
+      ASSERT_EQ(z(i + 18, j), -z(i, j));
+      ASSERT_EQ(z(i + 18, j + 10), z(i, j));
+    }
+  }
+  EXPECT_THROW(unit_weights_called("looks_linear", 21, 36), BrokenPromise);
+}
+
+TEST(UnitWeights, OfTwoPointsAreSharedOnlyAtEqualSparsity) {
+  const Initialisation gaussian;
+  Initialisation sparse = Initialisation::make("sparse"), sparser = sparse;
+  sparser.nonzeros = 3;
+
+  EXPECT_TRUE(gaussian.shares_unit_weights_with(Initialisation::make("critical")));
+  EXPECT_FALSE(gaussian.shares_unit_weights_with(sparse));
+  EXPECT_FALSE(sparse.shares_unit_weights_with(sparser));
+}
+
+TEST(Initialisation, HasAFactorForEachMatrixOfABlock) {
+  Initialisation init = Initialisation::make("fixup");
+  init.first_factor = 0.25;
+  init.second_factor = 0;
+
+  EXPECT_EQ(init.weight_scale(32, 32), 0.25 * std::sqrt(2.0 / 32));
+  EXPECT_EQ(init.weight_scale(32, 32, WeightRole::second), 0);
+  EXPECT_EQ(init.effective_sigma_w(32, 32), init.weight_scale(32, 32) * std::sqrt(32.0));
 }
 
 TEST(UnitBias, IsNormalWithUnitVariance) {

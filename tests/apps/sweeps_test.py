@@ -1,0 +1,30 @@
+"""The ready-made questions of jobs/sweeps: each is a sweep the program accepts, and says what it is and what it costs."""
+import json
+import re
+import unittest
+from pathlib import Path
+
+import program
+
+SWEEPS = sorted((Path(__file__).parents[2] / "jobs" / "sweeps").glob("*.toml"))
+
+
+class Sweeps(program.InFolder):
+    def test_plan_accepts_every_one(self):
+        self.assertGreater(len(SWEEPS), 3)
+        for sweep in SWEEPS:
+            with self.subTest(sweep.stem):
+                ended = program.run("plan", sweep, "--json")
+                self.assertEqual(ended.returncode, program.COMPLETE, ended.stderr)
+                stated = re.search(r"(?m)^# Cost +([\d,]+) points", sweep.read_text())
+                self.assertIsNotNone(stated, "its comment states the number of points")
+                self.assertEqual(json.loads(ended.stdout)["points"], int(stated[1].replace(",", "")))
+
+    def test_every_one_says_what_it_asks(self):
+        for sweep in SWEEPS:
+            with self.subTest(sweep.stem):
+                self.assertRegex(sweep.read_text(), r"(?s)\A# .+\n#\n# Question .+\n# Theory .+\n# Figure .+\n# Cost .+\ntitle = ")
+
+
+if __name__ == "__main__":
+    unittest.main()
