@@ -12,8 +12,8 @@ namespace {
 
 /// Two points of one plan for which bundled_points() gives the same answer.
 bool equal_in_size(const nn::NetworkSpec& a, const nn::NetworkSpec& b) {
-  return a.batch == b.batch && a.init.scheme == b.init.scheme && a.init.sigma_b == b.init.sigma_b &&
-         a.widths == b.widths;
+  return a.block == b.block && a.batch == b.batch && a.init.scheme == b.init.scheme &&
+         a.init.sigma_b == b.init.sigma_b && a.widths == b.widths;
 }
 
 /// What bundled_points() said of a network.
@@ -56,6 +56,8 @@ std::deque<PointBundle> stacked(std::vector<QueuedPoint> points, const Plan& pla
     const int most = room_for(point.network, rooms, plan, precision);
     stack(bundles, std::move(point), most);
   }
+  // The order of the sweep: what is quick and stands first is also finished first.
+  std::ranges::stable_sort(bundles, {}, [](const PointBundle& b) { return std::ranges::min(b.points); });
   return bundles;
 }
 

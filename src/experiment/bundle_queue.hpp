@@ -25,9 +25,9 @@ struct PointBundle {
   int most = 1;  ///< points it has room for
 };
 
-/// Stacks points, the deepest first: each into the first bundle that shares its weights and has room, else
+/// Stacks points: the deepest first, each into the first bundle that shares its weights and has room, else
 /// into a new one. Depths are mixed only where those that are equal do not fill a bundle, and every layer's
-/// weights are generated as rarely as bundles of this size allow.
+/// weights are generated as rarely as bundles of this size allow. Bundles stand in the order of the sweep.
 std::deque<PointBundle> stacked(std::vector<QueuedPoint> points, const Plan& plan, Precision precision);
 
 /// Points of a share that are looked at together, so that bundles find their points.
