@@ -68,8 +68,9 @@ TEST(Stacked, FillsABundleWithEqualDepthsBeforeItMixesThem) {
 
   // Weights of 12 + 12 + 3 layers. In the order of the sweep they would be 12 + 12 + 12.
   ASSERT_EQ(bundles.size(), 3u);
-  EXPECT_EQ(depths_of(bundles[0]), (std::vector{12, 12, 12, 12}));
-  EXPECT_EQ(depths_of(bundles[1]), (std::vector{12, 3, 3, 3}));
+  // The bundle with the sweep's first point runs first.
+  EXPECT_EQ(depths_of(bundles[0]), (std::vector{12, 3, 3, 3}));
+  EXPECT_EQ(depths_of(bundles[1]), (std::vector{12, 12, 12, 12}));
   EXPECT_EQ(depths_of(bundles[2]), (std::vector{3, 3}));
 }
 
