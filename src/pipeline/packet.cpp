@@ -12,6 +12,7 @@ class Cursor {
   explicit Cursor(std::byte* at) : at_(at) {}
 
   void put(const void* from, std::size_t bytes) {
+    if (bytes == 0) return;  // an empty vector has no address, which memcpy must not see
     std::memcpy(at_, from, bytes);
     at_ += bytes;
   }
@@ -26,6 +27,7 @@ class ConstCursor {
 
   void take(void* to, std::size_t bytes) {
     expect(bytes <= left_.size(), "a packet as long as its shape says");
+    if (bytes == 0) return;
     std::memcpy(to, left_.data(), bytes);
     left_ = left_.subspan(bytes);
   }
