@@ -141,7 +141,7 @@ stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResu
   if (result.tied_wgrad_squared) {
     table.values(*first_of_tied_)[0] = result.tied_wgrad_squared->log10() / 2;
   }
-  if (first_of_jacobian_) fill(table, *first_of_jacobian_, network, result.jacobian);
+  if (first_of_jacobian_) fill(table, *first_of_jacobian_, network, prediction, result.jacobian);
   complete(table, network, prediction);
   table.values(first_of_run_facts_)[0] = wall_seconds;
   return table;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+
+#include "gradflow/experiment/prediction.hpp"
 #include "gradflow/nn/directions.hpp"
 #include "gradflow/stats/table.hpp"
 
@@ -12,6 +15,6 @@ stats::Columns jacobian_columns(int most);
 /// @param measured  none on ranks that do not hold the first stage
 /// @pre the columns from `first_column` on are jacobian_columns()
 void fill(stats::PointTable& table, int first_column, const nn::NetworkSpec& network,
-          const std::optional<nn::JacobianSpectrum>& measured);
+          const Prediction& prediction, const std::optional<nn::JacobianSpectrum>& measured);
 
 }  // namespace gradflow::experiment
