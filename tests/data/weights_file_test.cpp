@@ -106,16 +106,16 @@ TEST_F(WeightsFile, OfSomebodyElseNeedsNoScale) {
   const auto stored = open_weights(write_layers({{2, 3}, {4, 2}}, {{2}}));
 
   EXPECT_EQ(stored->layers(), 2);
-  EXPECT_EQ(stored->fan_in(1), 3);
-  EXPECT_EQ(stored->fan_out(2), 4);
-  EXPECT_EQ(stored->weight_scale(1), 1);
-  EXPECT_EQ(stored->unit_weights(1)(1, 0), 4);  // [fan_out][fan_in]
-  EXPECT_EQ(stored->unit_bias(1), (std::vector<double>{1, 2}));
-  EXPECT_EQ(stored->bias_scale(2), 0);
+  EXPECT_EQ(stored->fan_in(1, WeightRole::first), 3);
+  EXPECT_EQ(stored->fan_out(2, WeightRole::first), 4);
+  EXPECT_EQ(stored->weight_scale(1, WeightRole::first), 1);
+  EXPECT_EQ(stored->unit_weights(1, WeightRole::first)(1, 0), 4);  // [fan_out][fan_in]
+  EXPECT_EQ(stored->unit_bias(1, WeightRole::first), (std::vector<double>{1, 2}));
+  EXPECT_EQ(stored->bias_scale(2, WeightRole::first), 0);
 }
 
 TEST_F(WeightsFile, WithBiasesOfZeroHasNone) {
-  EXPECT_EQ(open_weights(write_layers({{2, 3}}, {{2}}, 0))->bias_scale(1), 0);
+  EXPECT_EQ(open_weights(write_layers({{2, 3}}, {{2}}, 0))->bias_scale(1, WeightRole::first), 0);
 }
 
 TEST_F(WeightsFile, OfKerasIsReadTransposedInTheOrderOfItsLayers) {
@@ -142,10 +142,10 @@ TEST_F(WeightsFile, OfKerasIsReadTransposedInTheOrderOfItsLayers) {
     const auto stored = open_weights(name);
 
     ASSERT_EQ(stored->layers(), 2);
-    EXPECT_EQ(stored->fan_in(1), 3);
-    EXPECT_EQ(stored->fan_out(2), 4);
-    EXPECT_EQ(stored->unit_weights(1)(1, 0), 2);  // kernel[0][1]
-    EXPECT_EQ(stored->unit_bias(2), (std::vector<double>{1, 2, 3, 4}));
+    EXPECT_EQ(stored->fan_in(1, WeightRole::first), 3);
+    EXPECT_EQ(stored->fan_out(2, WeightRole::first), 4);
+    EXPECT_EQ(stored->unit_weights(1, WeightRole::first)(1, 0), 2);  // kernel[0][1]
+    EXPECT_EQ(stored->unit_bias(2, WeightRole::first), (std::vector<double>{1, 2, 3, 4}));
   }
 }
 
@@ -168,7 +168,7 @@ TEST_F(WeightsFile, WithWeightsThatAreNotFiniteIsRefused) {
     add(file, "layer_1/weight", {2, 2}, std::nan(""));
   }
   const auto stored = open_weights(path("nan.h5"));
-  expect_text(complaint([&] { stored->unit_weights(1); }), "layer_1/weight holds nan");
+  expect_text(complaint([&] { stored->unit_weights(1, WeightRole::first); }), "layer_1/weight holds nan");
 }
 
 }  // namespace
