@@ -6,7 +6,7 @@ set -euo pipefail
 run=(g++ cmake ninja-build git ca-certificates openmpi-bin libopenmpi-dev libopenblas-pthread-dev libhdf5-openmpi-dev
   libtbb-dev libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev librandom123-dev libsleef-dev libhwy-dev
   libboost-dev libxxhash-dev zlib1g-dev)
-test=(libgtest-dev libgmock-dev python3 python3-h5py python3-xarray python3-h5netcdf python3-netcdf4 netcdf-bin
+test=(libgtest-dev libgmock-dev python3 python3-h5py python3-xarray python3-h5netcdf python3-netcdf4 python3-torch netcdf-bin
   hdf5-tools)
 full=(clang-14 clang-format-14)
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/loss.hpp"
 
 namespace gradflow::nn {
 namespace {
@@ -78,6 +79,17 @@ MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role) {
   throw BrokenPromise("a role of a matrix");
 }
 
+bool bias_is_cancelled(const NetworkSpec& network, int layer, WeightRole role) {
+  const Normalization& n = network.normalization;
+  if (n.kind != NormalizationKind::batch || n.position != NormalizationPosition::before) return false;
+  if (network.block == "dense") {
+    return layer < network.depth() || entry_of(network) == Entry::output;
+  }
+  // The last matrix of the other branches is followed by the sum; of an activation-last branch by phi.
+  return network.block == "postact_residual" ||
+         (role == WeightRole::first && parts_of(network).matrices.size() == 2);
+}
+
 int weight_layers(const NetworkSpec& network) {
   return block_of(network).steps_in_time ? 1 : network.depth();
 }
@@ -85,12 +97,11 @@ int weight_layers(const NetworkSpec& network) {
 std::string complaint_of_weights(const NetworkSpec& network) {
   const StoredWeights& stored = stored_weights(network);
   if (stored.layers() != weight_layers(network)) {
-    return fmt::format(
-        "the file has {} layers, but the network has {}{}; leave out network.{}, and the file "
-        "sets it",
-        stored.layers(), weight_layers(network),
-        block_of(network).steps_in_time ? ", the weights of every step" : "",
-        block_of(network).steps_in_time ? "width" : "depth");
+    return fmt::format("the file has {} layers, but the network has {}{}", stored.layers(),
+                       weight_layers(network),
+                       block_of(network).steps_in_time
+                           ? ", the weights of every step"
+                           : "; leave out network.depth and network.width, and the file sets them");
   }
   const std::vector<WeightRole> wanted = parts_of(network).matrices;
   for (int layer = 1; layer <= stored.layers(); ++layer) {

@@ -40,8 +40,10 @@ class ChainBuilder {
   /// phi with its normalisation.
   void add_activation(bool shows) {
     if (normalises(NormalizationPosition::before)) add_normalisation();
-    chain.push_back(std::make_unique<Activate<Real>>(bundle_, Counted{shown_.act, shown_.dgrad},
-                                                     shows && activations_ == 0));
+    // Shares are of the elements of the signal that is shown: further activations do not count.
+    const bool is_first = activations_ == 0;
+    const Counted counted = is_first ? Counted{shown_.act, shown_.dgrad} : Counted{};
+    chain.push_back(std::make_unique<Activate<Real>>(bundle_, counted, shows && is_first));
     ++activations_;
     if (normalises(NormalizationPosition::after)) add_normalisation();
   }

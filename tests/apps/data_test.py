@@ -72,7 +72,7 @@ MISTAKES = {
     "c_0 that is no cosine": (IDX, '{ name = "correlated", c_0 = 2 }', ["c_0 = 2", "from -1 to 1"]),
     "no weights": ("depth = 3", WITH_WEIGHTS.replace("PATH", "none.h5"), ["init.scheme", "none.h5", "No such file"]),
     "weights of another depth": ("depth = 3", WITH_WEIGHTS.replace("PATH", "weights.h5"),
-                                 ["init.scheme", "2 layers", "3 layers, widths 54 12 12 12"]),
+                                 ["init.scheme", "2 layers", "the network has 3", "leave out"]),
     "sigma_w beside weights": ("depth = 3", WITH_WEIGHTS.replace("PATH", "weights.h5") + "\nsigma_w = 2",
                                ['"file" fixes', "leave sigma_w out"]),
 }

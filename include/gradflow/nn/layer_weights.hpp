@@ -41,6 +41,10 @@ struct MatrixShape {
 /// @pre the block has such a matrix: parts_of()
 MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role);
 
+/// Whether batch normalisation takes the bias of a matrix out again at once: its gradient is then exactly 0,
+/// of which a sum over samples would leave rounding. Not where a cotangent enters behind the normalisation.
+bool bias_is_cancelled(const NetworkSpec& network, int layer, WeightRole role);
+
 /// Layers with weights of their own: 1 for steps in time.
 int weight_layers(const NetworkSpec& network);
 
