@@ -106,19 +106,8 @@ class WeightsFile final : public nn::StoredWeights {
 
   /// Z itself where the file has it, otherwise what the scale gives back.
   std::vector<double> unit_weights_of(const Known& known) const {
-    std::vector<double> weights = numbers_of(known.place.weight, 1);
-    if (known.place.unit_weight.empty()) {
-      for (double& x : weights) x = unit_number(x, known.weight_scale);
-      return weights;
-    }
-    std::vector<double> unit = numbers_of(known.place.unit_weight, 1);
-    const bool agree =
-        std::ranges::equal(weights, unit, [&](double w, double z) { return w == known.weight_scale * z; });
-    if (agree) return unit;
-    throw UserError(
-        fmt::format("{}: {} is not the attribute scale times {}; remove the latter if the weights "
-                    "were changed",
-                    path_.string(), known.place.weight, known.place.unit_weight));
+    return known.place.unit_weight.empty() ? numbers_of(known.place.weight, known.weight_scale)
+                                           : numbers_of(known.place.unit_weight, 1);
   }
 
   void append(const hdf5::File& file, const LayerPlace& place) {
@@ -143,16 +132,23 @@ class WeightsFile final : public nn::StoredWeights {
     }
     Known matrix{place, int(shape[place.transposed ? 0 : 1]), int(shape[place.transposed ? 1 : 0]),
                  scale_of(weight), 0};
-    if (!place.unit_weight.empty()) require_shape(file, place.unit_weight, shape);
+    if (!place.unit_weight.empty()) require_unit_weights(file, matrix);
     if (!place.bias.empty()) matrix.bias_scale = bias_scale_of(file, matrix);
     return matrix;
   }
 
-  void require_shape(const hdf5::File& file, const std::string& name, const hdf5::Shape& expected) const {
-    const hdf5::Dataset dataset = open_numbers(path_, file, name);
-    if (dataset.shape() == expected) return;
-    throw UserError(fmt::format("{} has the shape [{}]; expected [{}]", name, text_of(dataset.shape()),
-                                text_of(expected)));
+  void require_unit_weights(const hdf5::File& file, const Known& known) const {
+    const hdf5::Dataset weight = hdf5::Dataset::open(file, known.place.weight);
+    const hdf5::Dataset unit = open_numbers(path_, file, known.place.unit_weight);
+    const auto is_product = [&](double w, double z) { return w == known.weight_scale * z; };
+    if (unit.shape() == weight.shape() &&
+        std::ranges::equal(weight.read<double>(), unit.read<double>(), is_product)) {
+      return;
+    }
+    throw UserError(
+        fmt::format("{} is not the attribute scale times {}; remove the latter if the weights "
+                    "were changed",
+                    weight.name(), unit.name()));
   }
 
   /// A bias of zeros is none: added, it would drown tiny preactivations.
