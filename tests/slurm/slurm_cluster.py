@@ -2,6 +2,7 @@
 import os
 import pwd
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,6 +116,9 @@ class SlurmCluster:
         return self.family.start(*command, log=self.folder / f"{name}.log", env=self.environment)
 
     def restart(self, node):
+        """As a node that boots: what it had in /tmp is gone."""
+        shutil.rmtree(self.folder / f"tmp_{node}")
+        (self.folder / f"tmp_{node}").mkdir()
         self.slurmd[node] = self.daemon(f"slurmd_{node}", "slurmd", "-D", "-N", node)
 
     def crash(self, node):

@@ -3,7 +3,6 @@ import os
 import re
 import unittest
 
-import h5py
 import numpy as np
 
 import program
@@ -24,13 +23,15 @@ seed = { range = [0, 100] }
 """
 
 # Every message of a pipeline waits up to this time: the sweep lasts long enough to be disturbed, without work.
-SLOW = "10000"
+SLOW = "30000"
 
 
 class UnderSlurm(program.InFolder):
+    silence = 300
+
     @classmethod
     def setUpClass(cls):
-        cls.cluster = slurm_cluster.SlurmCluster(program.temporary_folder())
+        cls.cluster = slurm_cluster.SlurmCluster(program.temporary_folder(), cls.silence)
         cls.addClassCleanup(cls.cluster.end)
         cls.undisturbed = None
 
@@ -45,7 +46,7 @@ class UnderSlurm(program.InFolder):
         return self.cluster.submit(*layout, "--cpus-per-task=1", "--time=10", "--output=log", *options,
                                    slurm_cluster.JOBS / "slurm" / f"{script}.sbatch", "run", "sweep.toml", "-o", "out.h5",
                                    "--stages", "2", "--threads", "1", GRADFLOW=program.GRADFLOW,
-                                   GRADFLOW_SEND_DELAY_MICROSECONDS=SLOW, **environment)
+                                   **({"GRADFLOW_SEND_DELAY_MICROSECONDS": SLOW} | environment))
 
     def log(self):
         return (self.folder / "log").read_text() if (self.folder / "log").exists() else ""
@@ -58,6 +59,15 @@ class UnderSlurm(program.InFolder):
         self.cluster.wait(lambda: len(self.committed()) > more_than or self.has_ended(job), 200, "points are committed")
         self.assertLess(len(self.committed()), POINTS, "it is disturbed before its end")
         self.assertFalse(self.has_ended(job), self.log())
+
+    def wait_for_restart(self, job):
+        self.cluster.wait(lambda: self.cluster.job(job)["Restarts"] != "0" or self.has_ended(job), 300, "the job is put back")
+        self.assertEqual(self.cluster.job(job)["Restarts"], "1", self.log())
+
+    def tidy(self):
+        """For the next of several jobs."""
+        for name in ("log", "out.h5"):
+            os.unlink(name)
 
     def has_ended(self, job):
         return self.cluster.job(job)["JobState"] not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "PREEMPTED")
@@ -86,8 +96,7 @@ class UnderSlurm(program.InFolder):
         measured = [int(count) for count in re.findall(r"(\d+) by this run", self.log())]
         self.assertEqual(sum(measured), POINTS, self.log())
         self.assertEqual(len(measured), launches, self.log())
-        with h5py.File("out.h5") as file:
-            self.assertEqual(np.count_nonzero((file["launch_start"][()] != b"").any(axis=1)), launches)
+        self.assertEqual(len(results.launches("out.h5", "launch_start")), launches)
 
     def ask_to_stop(self, job):
         """What --signal=B:USR1@... lets Slurm do before the time is up, and only that."""
@@ -99,7 +108,7 @@ class Requeue(UnderSlurm):
         job = self.submit("several_nodes")
         self.wait_for_points(job)
         self.ask_to_stop(job)
-        self.cluster.wait(lambda: self.cluster.job(job)["Restarts"] == "1", 120, "the job is put back")
+        self.wait_for_restart(job)
         before = self.rows()
 
         self.wait_for_end(job)
@@ -110,7 +119,102 @@ class Requeue(UnderSlurm):
 
 
 class EveryEnd(UnderSlurm):
-    pass
+    silence = 30  # a dead node is missed after so many seconds
+
+    def test_mpirun_is_asked_to_stop(self):
+        for script, environment in (("one_node", {}), ("several_nodes", {"LAUNCHER": "mpirun"})):
+            with self.subTest(script):
+                job = self.submit(script, **environment)
+                self.wait_for_points(job)
+                self.ask_to_stop(job)
+                self.wait_for_restart(job)
+                before = self.rows()
+
+                self.wait_for_end(job)
+
+                self.assert_each_point_measured_once(launches=2)
+                self.assert_complete(before)
+                self.tidy()
+
+    def test_a_time_limit_hits(self):
+        # Slurm's shortest limit is a minute: every message waits longer here.
+        slower = str(20 * int(SLOW))
+        for script, environment in (("several_nodes", {}), ("several_nodes", {"LAUNCHER": "mpirun"})):
+            with self.subTest(environment):
+                job = self.submit(script, "--time=1", "--signal=B:USR1@20", GRADFLOW_SEND_DELAY_MICROSECONDS=slower,
+                                  **environment)
+                self.wait_for_end(job)
+
+                restarts = int(self.cluster.job(job)["Restarts"])
+                self.assertGreaterEqual(restarts, 1, self.log())
+                self.assert_each_point_measured_once(launches=1 + restarts)
+                self.assert_complete()
+                self.tidy()
+
+    def test_a_cancelled_job_is_not_put_back_and_a_second_job_completes(self):
+        for script, environment in (("several_nodes", {}), ("several_nodes", {"LAUNCHER": "mpirun"})):
+            with self.subTest(environment):
+                job = self.submit(script, **environment)
+                self.wait_for_points(job)
+                before = self.rows()
+                self.cluster.run("scancel", job)
+                self.wait_for_end(job, "CANCELLED")
+                self.assertEqual(self.cluster.job(job)["Restarts"], "0")
+
+                self.wait_for_end(self.submit(script, **environment))
+
+                self.assert_complete(before)
+                self.tidy()
+
+    def test_a_node_goes_down(self):
+        for script, environment in (("several_nodes", {}), ("several_nodes", {"LAUNCHER": "mpirun"})):
+            with self.subTest(environment):
+                job = self.submit(script, **environment)
+                self.wait_for_points(job)
+                before = self.rows()
+                self.cluster.crash("n2")
+                self.wait_for_restart(job)
+                self.cluster.restart("n2")
+
+                self.wait_for_end(job)
+
+                self.assert_complete(before)
+                self.tidy()
+
+    def test_a_job_gives_way_to_another(self):
+        job = self.submit("preemptible", "--nodes=2")
+        self.wait_for_points(job)
+        before = self.rows()
+        self.cluster.submit("--partition=urgent", "--nodes=2", "--exclusive", "--time=1", "--output=/dev/null",
+                            "--wrap=sleep 1")
+        self.wait_for_restart(job)
+
+        self.wait_for_end(job)
+
+        self.assert_complete(before)
+
+    def test_processes_that_do_not_find_each_other_stop_with_one_message(self):
+        done = self.cluster.run("srun", "--nodes=2", "--ntasks=4", "--mpi=none", program.GRADFLOW, "run", "sweep.toml",
+                                "-o", "out.h5", check=False)
+        self.assertEqual(done.returncode, program.MISTAKE, done.stderr)
+        self.assertEqual(done.stderr.count("srun --mpi=pmix"), 1, done.stderr)
+        self.assertNotIn("MPI_Init", done.stderr)
+        self.assertFalse(os.path.exists("out.h5"))
+
+    def test_a_script_that_submit_wrote(self):
+        name = "it's; touch owned $(touch owned)\n#SBATCH --nodes=7\n.toml"
+        self.write(name, SWEEP)
+        for nodes in (1, 2):
+            with self.subTest(nodes=nodes):
+                done = self.cluster.run(program.GRADFLOW, "submit", name, "--nodes", nodes, "--time", "10m",
+                                        "--cores-per-node", 2, "--ranks-per-node", 1, "--memory", "1G", "-o", "out.h5")
+                job = re.search(r"Submitted batch job (\d+)", done.stdout)[1]
+                self.wait_for_end(job)
+
+                self.assertEqual(self.cluster.job(job)["NumNodes"], str(nodes))
+                self.assert_complete()
+                self.assertFalse(os.path.exists("owned"))
+                os.unlink("out.h5")
 
 
 if __name__ == "__main__":
