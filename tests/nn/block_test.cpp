@@ -310,10 +310,10 @@ TEST(BlockCatalogue, IsCoveredByTheseTests) {
 }
 
 /// One number of every sample, in units of the first one's power of two.
-std::vector<double> of_unit(const Samples& samples, std::size_t j) {
+std::vector<double> of_unit(const Samples& rows, std::size_t j) {
   std::vector<double> values;
-  for (const Row& row : samples)
-    values.push_back(std::ldexp(row.values[j], int(row.exponent - samples.front().exponent)));
+  for (const Row& row : rows)
+    values.push_back(std::ldexp(row.values[j], int(row.exponent - rows.front().exponent)));
   return values;
 }
 
