@@ -23,14 +23,14 @@ struct RunOptions {
   std::filesystem::path output;
   bool allow_mixed_numerics = false;
   bool retry_failed = false;  ///< measure points again that failed
-  Shard shard;
+  Shard shard = {};
   std::filesystem::path trace;  ///< where every action of every rank goes, as a timeline; empty: nowhere
   /// Whether to begin no further point. Asked often: between points on the first stage of each group, and on
   /// every rank, which then writes at once what is finished, because somebody may be about to kill it.
   std::function<bool()> stop = [] { return false; };
   /// Time until the run must have ended, if that is limited. A point begins only if 1.5 times its predicted
   /// time and one commit still fit. Asked on the first stage of each group.
-  std::optional<std::function<double()>> seconds_left;
+  std::optional<std::function<double()>> seconds_left = std::nullopt;
   /// Told how many points of the whole sweep are finished, on rank 0, as often as it changes and at least
   /// every second.
   std::function<void(std::uint64_t finished, std::uint64_t points)> progress = [](std::uint64_t,
