@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with warnings as errors, and runs every test with CTest.
 #   tests/run.sh          g++, release
-#   tests/run.sh --full   then also clang 14, AddressSanitizer and UndefinedBehaviorSanitizer, and the tests that take
-#                         long: those with CONFIGURATIONS full (ctest --preset ci -C full)
+#   tests/run.sh --full   then also clang 14, AddressSanitizer and UndefinedBehaviorSanitizer, and the tests of the
+#                         configuration `full`: many pulled plugs, jobs ended in every way under Slurm, several hosts and
+#                         power cuts (as root)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +14,7 @@ case ${1:-} in
   *) echo "usage: tests/run.sh [--full]" >&2; exit 2 ;;
 esac
 
-# One build tree per preset under build/; two tests at a time, except those that need both cores.
+# One build tree per preset under build/; two tests at a time, except those that need both cores. check PRESET [CTEST OPTIONS]
 check() {
   cmake --preset "$1" >/dev/null
   cmake --build --preset "$1"

@@ -10,18 +10,23 @@ namespace gradflow::apps {
 namespace {
 
 struct MergeArguments {
+  std::vector<std::string> files;  ///< the new one first, unless it is named by -o
   std::string output;
-  std::vector<std::string> inputs;
   std::string prefer = "error";
   bool allow_mixed_numerics = false;
 };
 
 int merge(const mpi::Communicator& world, const MergeArguments& arguments) {
   if (world.rank() != 0) return Exit::complete;
-  const std::vector<std::filesystem::path> inputs(arguments.inputs.begin(), arguments.inputs.end());
-  const store::Joined joined = store::merge(arguments.output, inputs, store::prefer_of(arguments.prefer),
-                                            arguments.allow_mixed_numerics);
-  fmt::print("{}: {} of {} points done{}{}, from {} files\n", arguments.output, joined.done, joined.points,
+  const bool named = !arguments.output.empty();
+  const std::string& output = named ? arguments.output : arguments.files.front();
+  const std::vector<std::filesystem::path> inputs(arguments.files.begin() + (named ? 0 : 1),
+                                                  arguments.files.end());
+  if (inputs.empty())
+    throw UserError("merge: expected a new file and the files to join: merge OUT.h5 FILE.h5...");
+  const store::Joined joined =
+      store::merge(output, inputs, store::prefer_of(arguments.prefer), arguments.allow_mixed_numerics);
+  fmt::print("{}: {} of {} points done{}{}, from {} files\n", output, joined.done, joined.points,
              joined.failed ? fmt::format(", {} failed", joined.failed) : "",
              joined.conflicts ? fmt::format(", {} of which the files differed", joined.conflicts) : "",
              inputs.size());
@@ -38,10 +43,12 @@ void add_merge(CLI::App& program, Chosen& chosen) {
       "new\n"
       "run of compatible sweeps. The files are only read, also while a job writes them. The joined file\n"
       "continues under any sweep that has its points.");
-  command->add_option("OUT.h5", arguments->output, "the new file")->required();
-  command->add_option("FILE.h5", arguments->inputs, "the files to join, two or more")
+  command
+      ->add_option("FILE.h5", arguments->files,
+                   "the new file, then those to join; with -o only those to join")
       ->required()
       ->expected(1, -1);
+  command->add_option("-o,--output", arguments->output, "the new file")->type_name("OUT.h5");
   command
       ->add_option("--prefer", arguments->prefer,
                    "whose result, if files differ in one: error (refuse), first, newer")

@@ -42,7 +42,7 @@ OPTIONS = {
     "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
     "status": ["FILE.h5", "--json"],
     "verify": ["FILE.h5", "--json"],
-    "merge": ["OUT.h5", "FILE.h5", "--prefer", "--allow-mixed-numerics"],
+    "merge": ["FILE.h5", "-o,--output", "--prefer", "--allow-mixed-numerics"],
     "finalize": ["FILE.h5", "OUT.h5"],
     "check": ["DIR"],
 }

@@ -54,7 +54,7 @@ class JoinedFiles(program.InFolder):
         program.measure("high.toml", "high.h5")
         program.measure("all.toml", "all.h5")
 
-        self.assertEqual(program.run("merge", "joined.h5", "low.h5", "high.h5").returncode, program.COMPLETE)
+        self.assertEqual(program.run("merge", "low.h5", "high.h5", "-o", "joined.h5").returncode, program.COMPLETE)
 
         with xarray.open_dataset("joined.h5") as joined, xarray.open_dataset("low.h5") as low:
             self.assertEqual(joined.sizes["point"], 15)
@@ -129,6 +129,7 @@ class JoinedFiles(program.InFolder):
                                 (("merge", "a.h5", "lean.h5"), "a.h5 exists"),
                                 (("merge", "b.h5", "a.h5", "lean.h5"), "store different statistics"),
                                 (("merge", "b.h5", "a.h5", "--prefer", "me"), "choose one of: error first newer"),
+                                (("merge", "b.h5"), "merge OUT.h5 FILE.h5..."),
                                 (("merge", "b.h5", "a.h5", "none.h5"), "there is no file none.h5"),
                                 (("finalize", "a.h5", "a.h5"), "a.h5 exists"),
                                 (("verify", "sweep.toml"), "not a gradflow result file"),
