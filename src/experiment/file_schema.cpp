@@ -175,7 +175,8 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.numerics_identity = identity.text();
   schema.openblas_core = identity.openblas_core;
   schema.attributes = attributes_of(sweep);
-  schema.launch_facts = {"launch_start", "launch_hosts", "launch_ranks", "launch_job", "launch_numerics"};
+  schema.launch_facts = {"launch_start",    "launch_hosts", "launch_ranks", "launch_job",
+                         "launch_numerics", "launch_shard", "launch_found", "launch_wanted"};
   return schema;
 }
 

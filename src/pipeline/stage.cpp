@@ -1,6 +1,7 @@
 #include "gradflow/pipeline/stage.hpp"
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -25,13 +26,16 @@ stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int ba
           .has_bias = norms.has_bias};
 }
 
-/// Runs one pass of one layer; a promise broken in it is told with the layer.
+/// Runs one pass of one layer; a promise broken in it is told with the layer. So is memory that ran out,
+/// which the plan had promised.
 template <class Pass>
 auto in_layer(int layer, Pass pass) {
   try {
     return pass();
   } catch (const BrokenPromise& broken) {
     throw BrokenPromise("layer " + std::to_string(layer) + ": " + broken.what());
+  } catch (const std::bad_alloc&) {
+    throw BrokenPromise("layer " + std::to_string(layer) + ": there is no memory left");
   }
 }
 

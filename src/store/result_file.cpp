@@ -148,6 +148,8 @@ std::string ResultFile::attribute(const std::string& name) const {
 
 bool ResultFile::has(const std::string& variable) const { return file_.has(variable); }
 
+hdf5::Kind ResultFile::kind(const std::string& variable) const { return dataset(variable).kind(); }
+
 bool ResultFile::is_text(const std::string& variable) const {
   return dataset(variable).kind() == hdf5::Kind::text;
 }

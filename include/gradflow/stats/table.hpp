@@ -23,6 +23,12 @@ struct Column {
 
 using Columns = std::vector<Column>;
 
+/// Whether two columns hold the same kind of values in the same places, whatever is said of them.
+inline bool same_shape(const Column& a, const Column& b) {
+  return a.name == b.name && a.per_layer == b.per_layer && a.extra_dimension == b.extra_dimension &&
+         a.extent == b.extent && a.run_fact == b.run_fact;
+}
+
 /// The values of one point, for the stored layers `first_row, first_row + 1, ...` of that point.
 ///
 /// A row is a *stored* layer: row 0 is the first layer selected by the sweep's `statistics.layers`. A stage
