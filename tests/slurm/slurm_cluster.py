@@ -152,8 +152,10 @@ class SlurmCluster:
 
     def wait(self, happened, seconds, what):
         if not program.wait_until(happened, seconds, pause=0.1):
-            logs = "".join(f"\n--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
-            raise AssertionError(f"waited {seconds} s until {what}{logs}")
+            raise AssertionError(f"waited {seconds} s until {what}{self.logs()}")
+
+    def logs(self):
+        return "".join(f"\n--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
 
     def end(self):
         self.family.end()
