@@ -34,6 +34,7 @@ is_to_be_continued() {
   case $1 in
     75) ;;
     138) ;;                # the request came before the program could listen: nothing was lost, nothing was done
+    143) ;;                # srun ends ranks that have not ended as fast as the first one
     0 | 2) return 1 ;;
     *)
       if nodes_answer; then return 1; fi

@@ -116,9 +116,10 @@ class SlurmCluster:
         return self.family.start(*command, log=self.folder / f"{name}.log", env=self.environment)
 
     def restart(self, node):
-        """As a node that boots: what it had in /tmp is gone."""
-        shutil.rmtree(self.folder / f"tmp_{node}")
-        (self.folder / f"tmp_{node}").mkdir()
+        """As a node that boots with an empty /tmp and /run: pmix of Slurm 22.05 starts no step whose socket is still there."""
+        for name in (f"tmp_{node}", f"spool_{node}"):
+            shutil.rmtree(self.folder / name)
+            (self.folder / name).mkdir(mode=0o755)
         self.slurmd[node] = self.daemon(f"slurmd_{node}", "slurmd", "-D", "-N", node)
 
     def crash(self, node):
