@@ -97,6 +97,9 @@ void Page::write_figures() {
       "The same slopes as colours: blue vanishes, red explodes, pale is trainable. Colours follow the square "
       "root of the slope, which spreads them around zero.");
   for (std::size_t i = 1; i < kinds.size(); ++i) write_profiles(kinds[i]);
+  for (const MapKind& kind : map_kinds(file_)) {
+    write_figure(kind.heading, draw_layer_map(file_, findings_, kind), kind.reading);
+  }
 }
 
 void Page::write_row(const Finding& finding) {

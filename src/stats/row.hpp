@@ -128,4 +128,16 @@ std::int64_t count_up_to(Real limit, const Real* row, int width) {
   return count;
 }
 
+/// Elements of magnitude at least `limit`. @pre limit > 0
+template <class Real>
+std::int64_t count_from(Real limit, const Real* row, int width) {
+  using Pack = simd::Pack<Real>;
+  const Pack least = simd::constant<Pack>(limit);
+  std::int64_t count = 0;
+  for (int j = 0; j < width; j += simd::lanes<Real>) {
+    count += simd::count<Real>(simd::abs(simd::load(row + j)) >= least);
+  }
+  return count;
+}
+
 }  // namespace gradflow::stats

@@ -93,7 +93,7 @@ Bits finished_points(const ResultFile& file) {
 
 bool same_shape(const stats::Column& a, const stats::Column& b) {
   return a.name == b.name && a.per_layer == b.per_layer && a.extra_dimension == b.extra_dimension &&
-         a.extent == b.extent && a.run_fact == b.run_fact;
+         a.extent == b.extent && a.run_fact == b.run_fact && a.setting == b.setting;
 }
 
 bool same_columns(const ResultFile& file, const FileSchema& schema) {
@@ -131,6 +131,10 @@ bool same_points(const ResultFile& file, const FileSchema& schema) {
       file.path().string(), stored, schema.numerics_identity, remedy));
 }
 
+std::string named(const stats::Column& column) {
+  return column.setting.empty() ? column.name : fmt::format("{} with {}", column.name, column.setting);
+}
+
 void require_same_columns(const ResultFile& file, const FileSchema& schema) {
   const auto here = schema.columns;
   const auto there = file.columns();
@@ -140,8 +144,8 @@ void require_same_columns(const ResultFile& file, const FileSchema& schema) {
       fmt::format("{} stores other statistics than this sweep asks for (it has {}, the sweep {}); restore "
                   "[statistics], or write to "
                   "another file",
-                  file.path().string(), theirs == there.end() ? "no more" : theirs->name,
-                  ours == here.end() ? "no more" : ours->name));
+                  file.path().string(), theirs == there.end() ? "no more" : named(*theirs),
+                  ours == here.end() ? "no more" : named(*ours)));
 }
 
 /// Where the finished points of `file` stand in the new sweep.

@@ -24,6 +24,7 @@ inline constexpr auto schema = "gradflow_schema";
 inline constexpr auto numerics_identity = "numerics_identity";
 inline constexpr auto openblas_core = "openblas_core";
 inline constexpr auto run_fact = "run_fact";
+inline constexpr auto setting = "setting";
 
 /// What a variable is for; the attribute by which a reader sorts them.
 inline constexpr auto role = "gradflow_role";

@@ -15,6 +15,7 @@ struct Column {
   std::string long_name;        ///< one line for a person
   std::string units;            ///< "1" where dimensionless
   std::string formula;          ///< plain text, in the letters of the README
+  std::string setting = {};     ///< what the values depend on beside the point: "loss_scale = 16"
   bool per_layer = true;        ///< false: one value per point
   std::string extra_dimension;  ///< "format", "index", ...; empty: none
   int extent = 1;               ///< length of the extra dimension
