@@ -179,7 +179,6 @@ void measure_spectrum(Costs& costs, Precision precision) {
 
 void measure_statistics(Costs& costs, Precision precision, const std::string& label) {
   const stats::Selection selection = labelled_statistics(label);
-  if (has_spectra(label)) measure_spectrum(costs, precision);
   const CostModel known(costs, precision, label, 1);
   fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), label),
               [&](double rows, double width) {
@@ -231,6 +230,7 @@ void measure_missing(Costs& costs, const CostKinds& kinds) {
   Threads(1).run([&] {
     if (lacks("product forward")) measure_products(costs, p);
     if (lacks("formed")) measure_weight_gradients(costs, p);
+    if (has_spectra(kinds.statistics) && lacks("spectrum")) measure_spectrum(costs, p);
     if (lacks(fmt::format("statistics {} forward", kinds.statistics))) {
       measure_statistics(costs, p, kinds.statistics);
     }

@@ -61,13 +61,11 @@ template <bool shape, class Real>
 RowPowers powers_of(const Real* row, int width, double center) {
   Lanes m2, m3, m4;
   const auto take = [&](const Lanes& d) {
+    m2.add_product(d, d);
     if constexpr (shape) {
       const Lanes d2 = d * d;
-      m2 += d2;
       m3.add_product(d2, d);
       m4.add_product(d2, d2);
-    } else {
-      m2.add_product(d, d);
     }
   };
   const int whole = width / Lanes::count * Lanes::count, rest = width - whole;

@@ -77,7 +77,8 @@ double UnitSamples::mean_cosine(int lag) const {
 }
 
 Ranks UnitSamples::ranks() const {
-  if (samples() == 0) return {nan, nan};
+  const auto is_finite = [](double x) { return std::isfinite(x); };
+  if (samples() == 0 || !std::all_of(rows_.begin(), rows_.end(), is_finite)) return {nan, nan};
   const std::vector<double> squares = squares_of(shorter_gram(rows_.data(), samples(), width_));
   if (squares.empty()) return {nan, nan};
   double sum = 0;

@@ -54,10 +54,11 @@ TEST(CellOfAMagnitude, HoldsItBetweenItsBorders) {
 
     const auto octave = std::int64_t(std::floor(double(cell) / cells_per_octave));
     const auto step = double(cell - octave * cells_per_octave);
-    EXPECT_LE(std::ldexp(1 + step / cells_per_octave, int(octave)), x) << e;
-    if (octave < 1023) {
-      EXPECT_LT(x, std::ldexp(1 + (step + 1) / cells_per_octave, int(octave))) << e;
-    }
+    const auto border = [&](double steps) {
+      return std::ldexp((long double)(1 + steps / cells_per_octave), int(octave));
+    };
+    EXPECT_LE(border(step), x) << e;
+    EXPECT_LT(x, border(step + 1)) << e;
   }
   EXPECT_EQ(cell_of(1), 0);
   EXPECT_EQ(cell_of(std::nextafter(1, 0)), -1);

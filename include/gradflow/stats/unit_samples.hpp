@@ -4,7 +4,7 @@
 
 namespace gradflow::stats {
 
-/// Effective and stable rank of the samples of a signal; NaN if none has a norm.
+/// Effective and stable rank of the samples of a signal; NaN if none has a norm, or one is no number.
 struct Ranks {
   double effective;
   double stable;
