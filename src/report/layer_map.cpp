@@ -33,8 +33,11 @@ class LayerMap {
  private:
   double at(std::size_t layer, std::size_t row) const { return values_[layer * coordinates_.size() + row]; }
   std::size_t rows() const { return end_row_ - first_row_; }
-  /// 0 to 1; its square root spreads the colours where most shares are.
-  double strength(double value) const { return limit_ > 0 ? std::sqrt(std::abs(value) / limit_) : 0; }
+  /// 0 to 1; of shares the square root, which spreads the colours where most of them are.
+  double strength(double value) const {
+    const double part = limit_ > 0 ? std::abs(value) / limit_ : 0;
+    return kind_.is_signed ? part : std::sqrt(part);
+  }
   std::string colour_of(double value) const {
     return kind_.is_signed ? signed_colour(std::copysign(strength(value), value))
                            : ordered_colour(strength(value));
