@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include <fmt/format.h>
 
@@ -71,8 +70,14 @@ std::string statistics_label(const sweep::Sweep& sweep) {
 }
 
 stats::Selection labelled_statistics(std::string_view label) {
-  std::vector<std::string> names;
-  for (const auto name : std::views::split(label, '+')) names.emplace_back(name.begin(), name.end());
+  std::vector<std::string> names(1);
+  for (const char c : label) {
+    if (c == '+') {
+      names.emplace_back();
+    } else {
+      names.back() += c;
+    }
+  }
   return stats::of_preset(names.front(), {names.begin() + 1, names.end()}, dense_parts());
 }
 
