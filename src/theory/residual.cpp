@@ -85,7 +85,7 @@ class Gate {
   /// What lives around u = 0 alone is met as often as the density there says.
   template <class OfGate>
   Scaled narrow(OfGate f) const {
-    return mean(f) * sqrt(inner_ / q_);
+    return inner_ < q_ ? mean(f) * sqrt(inner_ / q_) : mean(f);
   }
 
   double bias_;
