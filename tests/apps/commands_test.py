@@ -35,11 +35,16 @@ OPTIONS = {
     "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--set", "--json",
              "--latency", "--bandwidth", "--measure-again", "--explain"],
     "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--max-time",
-            "--set", "--allow-mixed-numerics", "--trace"],
+            "--set", "--allow-mixed-numerics", "--retry-failed", "--shard", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],
     "theory": ["SWEEP.toml", "--set", "--critical-line", "--json"],
+    "submit": ["SWEEP.toml", "--nodes", "--time", "--cores-per-node", "--dry-run"],
     "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
+    "status": ["FILE.h5", "--json"],
+    "verify": ["FILE.h5", "--json"],
+    "merge": ["FILE.h5", "-o,--output", "--prefer", "--allow-mixed-numerics"],
+    "finalize": ["FILE.h5", "OUT.h5"],
     "check": ["DIR"],
 }
 
