@@ -154,7 +154,7 @@ double forecast_seconds_per_cost(const mpi::Communicator& world, const sweep::Sw
   double seconds_per_cost = 0;
   mpi::on_root(world, [&] {
     std::vector<std::string> notes;
-    const Costs costs = costs_for(sweep, false, notes);
+    const Costs costs = costs_for(cost_kinds(sweep), false, notes);
     const double seconds = Forecaster(sweep, costs, Link{}).of(plan, most_actions).seconds;
     double cost = 0;
     const std::vector<std::uint64_t> points = sample(sweep.size(), 100);

@@ -57,6 +57,10 @@ bool same_points(const ResultFile& file, const FileSchema& schema) {
       file.path().string(), stored, schema.numerics_identity, remedy));
 }
 
+std::string named(const stats::Column& column) {
+  return column.setting.empty() ? column.name : fmt::format("{} with {}", column.name, column.setting);
+}
+
 void require_same_columns(const ResultFile& file, const FileSchema& schema) {
   const auto here = schema.columns;
   const auto there = file.columns();
@@ -67,8 +71,8 @@ void require_same_columns(const ResultFile& file, const FileSchema& schema) {
       fmt::format("{} stores other statistics than this sweep asks for (it has {}, the sweep {}); restore "
                   "[statistics], or write to "
                   "another file",
-                  file.path().string(), theirs == there.end() ? "no more" : theirs->name,
-                  ours == here.end() ? "no more" : ours->name));
+                  file.path().string(), theirs == there.end() ? "no more" : named(*theirs),
+                  ours == here.end() ? "no more" : named(*ours)));
 }
 
 /// Where the finished points of `file` stand in the new sweep.

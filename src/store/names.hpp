@@ -27,6 +27,7 @@ inline constexpr auto numerics_identity = "numerics_identity";
 inline constexpr auto openblas_core = "openblas_core";
 inline constexpr auto run_fact = "run_fact";
 inline constexpr auto finalized = "gradflow_finalized";  ///< compressed for archiving: rows are not writable
+inline constexpr auto setting = "setting";
 
 /// What a variable is for; the attribute by which a reader sorts them.
 inline constexpr auto role = "gradflow_role";

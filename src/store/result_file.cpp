@@ -51,6 +51,7 @@ stats::Column column_of(const Dataset& variable) {
   column.long_name = text_or_empty(id, "long_name");
   column.units = text_or_empty(id, "units");
   column.formula = text_or_empty(id, "formula");
+  column.setting = text_or_empty(id, names::setting);
   column.run_fact = hdf5::has_attribute(id, names::run_fact);
 
   const std::vector<std::string> axes = hdf5::axis_names(variable);

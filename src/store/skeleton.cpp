@@ -307,6 +307,7 @@ void Skeleton::write_column(const stats::Column& column) {
   const hdf5::Space space = schema_.archive ? hdf5::Space::archive : hdf5::Space::unfilled;
   Dataset made = variable<double>(column.name, axes, space);
   describe(made, names::roles::statistic, column.long_name, column.units, column.formula);
+  if (!column.setting.empty()) write_attribute(made.get(), names::setting, column.setting);
   name_coordinates(made, per_obs);
   if (column.run_fact) write_attribute(made.get(), names::run_fact, std::int32_t(1));
   made.close();

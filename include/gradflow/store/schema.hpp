@@ -37,7 +37,7 @@ using StoredLayers = std::variant<std::vector<int>, LayersOf>;
 struct Dimension {
   std::string name;
   std::string long_name;
-  std::variant<std::vector<std::string>, std::vector<std::int64_t>> values;
+  std::variant<std::vector<std::string>, std::vector<std::int64_t>, std::vector<double>> values;
 };
 
 using AttributeValue = std::variant<std::string, double, std::int64_t>;
