@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,8 @@
 
 namespace gradflow::data {
 namespace {
+
+constexpr hsize_t most_units = std::numeric_limits<int>::max();
 
 /// What is known of a layer without its weights.
 struct Layer {
@@ -105,7 +108,7 @@ class WeightsFile final : public nn::StoredWeights {
   void append(const hdf5::File& file, const LayerPlace& place) {
     const hdf5::Dataset weight = open_numbers(path_, file, place.weight);
     const hdf5::Shape& shape = weight.shape();
-    if (shape.size() != 2 || hdf5::size_of(shape) == 0 || hdf5::size_of(shape) > std::size_t(1) << 31) {
+    if (shape.size() != 2 || hdf5::size_of(shape) == 0 || shape[0] > most_units || shape[1] > most_units) {
       throw UserError(fmt::format("{} has the shape [{}]; expected {}", place.weight, text_of(shape),
                                   place.transposed ? "[fan_in][fan_out]" : "[fan_out][fan_in]"));
     }

@@ -39,7 +39,7 @@ std::vector<double> thinned(const std::vector<double>& values) {
 std::vector<double> theory_of(const store::ResultFile& file, const Configuration& configuration,
                               const ProfileKind& kind, const Profile& measured) {
   if (kind.theory.empty() || !file.has(kind.theory)) return {};
-  std::vector<double> theory = file.read(kind.theory, configuration.done.front());
+  std::vector<double> theory = layer_values(file, kind.theory, configuration.done.front());
   if (!kind.anchored) return theory;
   const double shift = measured.mean.back() - theory.back();
   for (double& value : theory) value += shift;
