@@ -40,7 +40,8 @@ TEST(Contained, OutlivesACrash) {
 
 TEST(Contained, EndsWhatHangs) {
   const Ending ending = contained({1 << 30, 1}, [] {
-    for (volatile unsigned i = 0;; i = i + 1) {
+    const volatile bool forever = true;
+    while (forever) {
     }
     return 0;
   });
