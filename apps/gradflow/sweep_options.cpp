@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <regex>
 #include <thread>
 
@@ -100,17 +101,19 @@ Reading reading_of(const sweep::Sweep& sweep) {
 }
 
 Reading reading_of(const std::string& sweep_file, const std::vector<std::string>& overrides) {
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(sweep_file, unknown)) return {};  // a pipe can be read only once
   return reading_of(sweep::Sweep::read(sweep_file, experiment::sweep_schema(), overrides));
 }
 
-double seconds_of(const std::string& duration) {
+double seconds_of(const std::string& duration, const char* option) {
   static const std::regex form("(?:(\\d{1,9})h)?(?:(\\d{1,9})m)?(?:(\\d{1,9})s)?");
   std::smatch parts;
   if (duration.empty() || !std::regex_match(duration, parts, form)) {
     throw UserError(
-        fmt::format("--max-time: read \"{}\"; expected hours, minutes and seconds of at most 9 digits each: "
+        fmt::format("{}: read \"{}\"; expected hours, minutes and seconds of at most 9 digits each: "
                     "3h50m, 90m, 45s",
-                    duration.size() <= 40 ? duration : duration.substr(0, 40) + "..."));
+                    option, duration.size() <= 40 ? duration : duration.substr(0, 40) + "..."));
   }
   const auto part = [&](int i) {
     return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0;
