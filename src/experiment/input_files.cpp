@@ -88,8 +88,12 @@ void read_data_of(const sweep::SweepPoint& point, bool feeds, bool judges) {
 
 void read_weights(const nn::StoredWeights& stored) {
   for (int layer = 1; layer <= stored.layers(); ++layer) {
-    stored.unit_weights(layer);
-    if (stored.bias_scale(layer) > 0) stored.unit_bias(layer);
+    for (const WeightRole role :
+         {WeightRole::first, WeightRole::second, WeightRole::input, WeightRole::transform}) {
+      if (!stored.has(layer, role)) continue;
+      stored.unit_weights(layer, role);
+      if (stored.bias_scale(layer, role) > 0) stored.unit_bias(layer, role);
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -15,15 +16,32 @@
 #include "gradflow/experiment/input_files.hpp"
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/data.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "initialisation.hpp"
 
 namespace gradflow::experiment {
 namespace {
 
+bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
+
 nn::Widths widths_in(const nn::StoredWeights& stored) {
-  std::vector<int> widths{stored.fan_in(1)};
-  for (int layer = 1; layer <= stored.layers(); ++layer) widths.push_back(stored.fan_out(layer));
+  std::vector<int> widths{stored.fan_in(1, WeightRole::first)};
+  for (int layer = 1; layer <= stored.layers(); ++layer) {
+    widths.push_back(stored.fan_out(layer, WeightRole::first));
+  }
   return nn::Widths::listed(std::move(widths));
+}
+
+/// Of stored weights, as far as the sweep leaves it to the file: depth and width, or the width of steps in
+/// time. Nothing if the sweep says both.
+std::optional<nn::Widths> widths_left_to(const nn::StoredWeights& stored, const sweep::SweepPoint& point) {
+  if (point.has("network.width")) return std::nullopt;
+  const bool has_depth = point.has("network.depth");
+  if (!is_recurrent(point.name("network.block").name)) {
+    return has_depth ? std::nullopt : std::optional(widths_in(stored));
+  }
+  if (!has_depth) return std::nullopt;
+  return nn::Widths::uniform(int(point.integer("network.depth")), stored.fan_in(1, WeightRole::first));
 }
 
 /// Layers of width `width` on top of the data's features.
@@ -41,17 +59,9 @@ void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& netw
                       fmt::format("the input has {} units, but a sample of data.source has {} features",
                                   input, network.data_set->width()));
   }
-  const nn::StoredWeights* stored = network.init.stored.get();
-  if (stored && !(widths_in(*stored) == network.widths)) {
-    std::vector<int> expected;
-    for (int l = 0; l <= std::min(network.depth(), 20); ++l) expected.push_back(network.widths[l]);
-    throw point.error(
-        "init.scheme",
-        fmt::format("the file has {} layers, from {} inputs to {} units, which are not those of "
-                    "the network: {} layers, widths {}{}; leave out network.depth and "
-                    "network.width, and the file sets them",
-                    stored->layers(), stored->fan_in(1), stored->fan_out(stored->layers()), network.depth(),
-                    fmt::join(expected, " "), network.depth() > 20 ? " ..." : ""));
+  if (network.init.stored) {
+    const std::string unfit = nn::complaint_of_weights(network);
+    if (!unfit.empty()) throw point.error("init.scheme", unfit);
   }
   const std::string complaint = nn::complaint_of_data(network);
   if (!complaint.empty()) throw point.error("data.source", complaint);
@@ -72,7 +82,9 @@ nn::Widths widths_of(const sweep::SweepPoint& point) {
     return nn::Widths::listed(std::vector<int>(list.begin(), list.end()));
   }
   const auto stored = stored_weights_of(point);
-  if (stored && !point.has("network.depth") && !point.has("network.width")) return widths_in(*stored);
+  if (stored) {
+    if (const std::optional<nn::Widths> widths = widths_left_to(*stored, point)) return *widths;
+  }
   for (const char* key : {"network.depth", "network.width"}) {
     if (!point.has(key)) throw point.error(key, "is missing; expected an integer, or network.widths instead");
   }
@@ -86,8 +98,6 @@ nn::Activation activation_of(const sweep::SweepPoint& point) {
   if (value.parameters.empty()) return nn::Activation::named(value.name);
   return nn::Activation::named(value.name, value.real(value.parameters.begin()->first, 0));
 }
-
-bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
 
 nn::NormalizationPosition position_of(const sweep::SweepPoint& point, const std::string& text) {
   using enum nn::NormalizationPosition;
@@ -166,12 +176,6 @@ double transform_bias_of(const sweep::SweepPoint& point) {
 /// What a block with a skip cannot have.
 void require_skippable(const sweep::SweepPoint& point, const nn::NetworkSpec& network) {
   if (network.block == "dense") return;
-  if (stored_weights_of(point)) {
-    throw point.error("init.scheme",
-                      "is a file, which holds the one matrix per layer of a dense block, not "
-                      "those of a " +
-                          network.block + " block");
-  }
   if (point.has("network.widths")) {
     throw point.error("network.widths", "is given, but a " + network.block +
                                             " block needs equal widths; write depth and width");

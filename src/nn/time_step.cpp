@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "gradflow/core/random.hpp"
+#include "gradflow/nn/recurrent.hpp"
 
 namespace gradflow::nn {
 namespace {
@@ -12,13 +13,25 @@ constexpr int first_step = 1;  // its weights are those of every step
 }  // namespace
 
 template <class Real>
+void fill_step_input(std::uint64_t seed, int step, int sample, std::span<Real> x) {
+  fill_normal<Real>({seed, Purpose::step_input, std::uint32_t(step)}, std::uint32_t(sample), x);
+}
+
+std::vector<std::string> gate_names(const NetworkSpec& network) {
+  if (network.block == "gru") return {"candidate", "update", "reset"};
+  if (network.block != "lstm") return {};
+  std::vector<std::string> names{"candidate", "input", "output", "forget"};
+  names.resize(std::size_t(lstm_gates(network)));
+  return names;
+}
+
+template <class Real>
 TimeStep<Real>::TimeStep(const Bundle& bundle, int step, int gates)
     : step_(step), width_(bundle.front().widths.fan_out(step)), gates_(gates), seed_(bundle.front().seed) {
   expect(bundle.front().widths.fan_in(step) == width_, "every step is as wide as the one before");
-  const int rows = gates * width_;
-  Weights weights{Affine<Real>(bundle, first_step, WeightRole::first, width_, rows), {}};
+  Weights weights{Affine<Real>(bundle, first_step, WeightRole::first), {}};
   if (bundle.front().recurrence.gaussian_input) {
-    weights.input.emplace(bundle, first_step, WeightRole::input, width_, rows, false);
+    weights.input.emplace(bundle, first_step, WeightRole::input);
   }
   weights_ = std::make_shared<const Weights>(std::move(weights));
 }
@@ -44,11 +57,10 @@ std::optional<Signal<Real>> TimeStep<Real>::of_input(Passage<Real>& passage) con
 template <class Real>
 Signal<Real> TimeStep<Real>::input(const Passage<Real>& passage) const {
   Signal<Real> x(rows_of(passage.stack), width_);
-  const Stream stream{seed_, Purpose::step_input, std::uint32_t(step_)};
   passage.for_tiles([&](const RowRange& tile) {
     for_samples(tile, [&](int row) {
       const int sample = tile.first_sample + row - tile.first_row;
-      fill_normal<Real>(stream, std::uint32_t(sample), x.values.row(row).first(std::size_t(width_)));
+      fill_step_input<Real>(seed_, step_, sample, x.values.row(row).first(std::size_t(width_)));
     });
   });
   return x;
@@ -102,6 +114,8 @@ std::unique_ptr<WeightGradient<Real>> TimeStep<Real>::weight_gradient() const {
   return std::make_unique<MatrixGradients<Real>>(std::move(gradients));
 }
 
+template void fill_step_input(std::uint64_t, int, int, std::span<float>);
+template void fill_step_input(std::uint64_t, int, int, std::span<double>);
 template class TimeStep<float>;
 template class TimeStep<double>;
 

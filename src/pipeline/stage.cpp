@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/nn/logits.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "layer_measurement.hpp"
@@ -14,9 +15,9 @@
 namespace gradflow::pipeline {
 namespace {
 
-stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int batch) {
+stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int batch, bool cancels_bias) {
   return {.wgrad_squared = norms.weight_gradient_squared,
-          .bgrad_squared = norms.bias_gradient_squared,
+          .bgrad_squared = cancels_bias ? Scaled() : norms.bias_gradient_squared,
           .weight_squared = norms.weight_squared,
           .sample_squared_sum = norms.sample_squared_sum,
           .relative_error = norms.relative_error,
@@ -410,7 +411,9 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
     for (const WeightRole matrix : matrices_) {
       const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms(matrix);
       for (std::size_t point = 0; point < norms.size(); ++point) {
-        measured.records[point][matrix] = gradient_norms(norms[point], bundle_[point].batch);
+        const nn::NetworkSpec& network = bundle_[point];
+        measured.records[point][matrix] = gradient_norms(
+            norms[point], network.batch, nn::bias_is_cancelled(network, first_layer_ + i, matrix));
       }
     }
     for (std::size_t point = 0; point < measured.records.size(); ++point) {

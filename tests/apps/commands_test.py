@@ -39,6 +39,7 @@ OPTIONS = {
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],
     "theory": ["SWEEP.toml", "--set", "--critical-line", "--json"],
+    "submit": ["SWEEP.toml", "--nodes", "--time", "--cores-per-node", "--dry-run"],
     "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
     "check": ["DIR"],
 }
