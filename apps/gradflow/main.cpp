@@ -1,4 +1,6 @@
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include <fmt/core.h>
 
@@ -33,12 +35,14 @@ void add_commands(CLI::App& program, Chosen& chosen) {
   add_theory(program, chosen);
   add_export(program, chosen);
   add_list(program, chosen);
+  add_status(program, chosen);
+  add_verify(program, chosen);
+  add_merge(program, chosen);
+  add_finalize(program, chosen);
   add_check(program, chosen);
   program.require_subcommand(1);
   program.set_version_flag("--version", GRADFLOW_VERSION);
 }
-
-void say(const std::string& message) { fmt::print(stderr, "gradflow: {}\n", message); }
 
 /// The user's mistake is known to every rank; one of them speaks.
 int tell_mistake(const std::string& message) {
@@ -88,17 +92,29 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   }
 }
 
+/// The rank that tells of it has time to do so.
+[[noreturn]] void end_job_in_silence() {
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  mpi::abort(Exit::failed);
+}
+
 /// A mistake or a common error is the same on every rank, so the job ends in order; anything else ends it at
 /// once.
-int execute(const Command& command) {
+/// @param complaint  of this rank about the files it has tried
+int execute(const Command& command, const std::string& complaint) {
   try {
     const mpi::Communicator world = mpi::Communicator::world();
+    mpi::on_each(world, [&] {
+      if (!complaint.empty()) throw UserError(complaint);
+    });
     mpi::on_each(world, require_thread_safe_blas);
     return command(world);
   } catch (const UserError& error) {
     return tell_mistake(error.what());
   } catch (const CommonError& error) {
     return tell_common(error);
+  } catch (const ToldError&) {
+    end_job_in_silence();
   } catch (const std::exception& error) {
     end_job(error);
   }
@@ -110,8 +126,11 @@ int main(int argc, char** argv) {
   add_commands(program, chosen);
   try {
     if (const std::optional<int> status = parse(program, argc, argv)) return *status;
+    if (chosen.reading) return mpi::launch_rank() == 0 ? contained(*chosen.reading) : Exit::complete;
+    const bool tries = mpi::launch_rank_on_host() == 0;  // one rank for all of its host
+    const std::string complaint = tries ? complaint_of(chosen.tried_before) : "";
     mpi::Environment environment(argc, argv);
-    return execute(chosen.command);
+    return execute(chosen.command, complaint);
   } catch (const UserError& error) {
     return tell_mistake(error.what());
   } catch (const CommonError& error) {

@@ -1,9 +1,11 @@
 #include "gradflow/hdf5/dataset.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "gradflow/core/errors.hpp"
+#include "gradflow/hdf5/soundness.hpp"
 
 namespace gradflow::hdf5 {
 namespace {
@@ -15,14 +17,36 @@ Dataspace dataspace(const Shape& shape) {
   return {H5Screate_simple(int(shape.size()), shape.data(), nullptr), "cannot make a dataspace"};
 }
 
+/// Chunks of whole rows, as long as they fit into HDF5's cache of 1 MiB.
+Shape chunk_of(Shape shape) {
+  constexpr std::size_t most_values = std::size_t(1) << 16;
+  for (hsize_t& length : shape) {
+    while (size_of(shape) > most_values && length > 1) length = (length + 1) / 2;
+  }
+  return shape;
+}
+
+void archive(const PropertyList& list, const Shape& shape, hid_t type) {
+  const Shape chunk = chunk_of(shape);
+  check(H5Pset_chunk(list.get(), int(chunk.size()), chunk.data()), "cannot cut a dataset into chunks");
+  check(H5Pset_shuffle(list.get()), "cannot sort the bytes of a dataset");
+  check(H5Pset_deflate(list.get(), 6), "cannot compress a dataset");
+  check(H5Pset_fill_time(list.get(), H5D_FILL_TIME_ALLOC), "cannot choose the filling");
+  if (H5Tget_class(type) != H5T_FLOAT) return;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  check(H5Pset_fill_value(list.get(), H5T_NATIVE_DOUBLE, &nan), "cannot fill a dataset with NaN");
+}
+
 PropertyList creation_properties(Space space) {
   PropertyList list(H5Pcreate(H5P_DATASET_CREATE), "cannot make dataset creation properties");
   check(H5Pset_attr_creation_order(list.get(), H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED),
         "cannot track the order of attributes");
   check(H5Pset_obj_track_times(list.get(), false), "cannot leave out times");
   check(H5Pset_layout(list.get(), H5D_CONTIGUOUS), "cannot lay a dataset out in one piece");
-  check(H5Pset_alloc_time(list.get(), space == Space::none ? H5D_ALLOC_TIME_LATE : H5D_ALLOC_TIME_EARLY),
-        "cannot choose when space is given");
+  const H5D_alloc_time_t when = space == Space::none      ? H5D_ALLOC_TIME_LATE
+                                : space == Space::archive ? H5D_ALLOC_TIME_INCR
+                                                          : H5D_ALLOC_TIME_EARLY;
+  check(H5Pset_alloc_time(list.get(), when), "cannot choose when space is given");
   check(H5Pset_fill_time(list.get(), space == Space::zero ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER),
         "cannot choose the filling");
   return list;
@@ -34,6 +58,16 @@ void require_within(const Slab& slab, const Shape& shape) {
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
     expect(slab.count[axis] <= shape[axis] && slab.start[axis] <= shape[axis] - slab.count[axis],
            "a slab lies within the dataset");
+  }
+}
+
+/// HDF5 hands on the lengths of a crafted file whose product is no 64-bit number.
+void require_countable(const Shape& shape, const std::string& name) {
+  hsize_t bytes = 16;
+  for (const hsize_t length : shape) {
+    if (__builtin_mul_overflow(bytes, std::max<hsize_t>(length, 1), &bytes)) {
+      throw Error("dataset " + name + " announces more values than can be counted");
+    }
   }
 }
 
@@ -85,11 +119,13 @@ Dataset::Dataset(DatasetHandle handle, std::string name)
   if (!shape_.empty()) {
     check(H5Sget_simple_extent_dims(space.get(), shape_.data(), nullptr), "cannot measure " + name_);
   }
+  require_countable(shape_, name_);
 }
 
 Dataset Dataset::create(const File& file, const std::string& name, hid_t type, const Shape& shape,
                         Space space) {
   const PropertyList creation = creation_properties(space);
+  if (space == Space::archive) archive(creation, shape, type);
   const Dataspace extent = dataspace(shape);
   return {DatasetHandle(H5Dcreate2(file.get(), name.c_str(), type, extent.get(), H5P_DEFAULT, creation.get(),
                                    H5P_DEFAULT),
@@ -115,8 +151,9 @@ Dataset Dataset::create_characters(const File& file, const std::string& name, co
 }
 
 Dataset Dataset::open(const File& file, const std::string& name) {
-  return {DatasetHandle(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), "cannot open dataset " + name),
-          name};
+  DatasetHandle handle(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), "cannot open dataset " + name);
+  require_own_storage(handle.get(), name);  // before its shape is asked for, which may open other files
+  return {std::move(handle), name};
 }
 
 Kind Dataset::kind() const {
@@ -136,8 +173,12 @@ void Dataset::write(const Slab& slab, hid_t type, const void* values, std::size_
   }
 }
 
-void Dataset::read(const Slab& slab, hid_t type, void* values, std::size_t value_bytes) const {
+void Dataset::require_readable(const Slab& slab) const {
   require_within(slab, shape_);
+  require_stored(get(), name_, size_of(slab.count));
+}
+
+void Dataset::read(const Slab& slab, hid_t type, void* values, std::size_t value_bytes) const {
   for (const auto& [part, offset] : parts_of(slab, most_bytes_per_call / value_bytes)) {
     const Dataspace memory = dataspace(part.count);
     const Dataspace place = selection(handle_, part);
@@ -161,6 +202,7 @@ void Dataset::write_characters(const Slab& slab, const std::string& characters) 
 
 std::vector<std::string> Dataset::read_texts(const Slab& slab) const {
   const Datatype type = free_text();
+  require_readable(slab);
   std::vector<char*> starts(size_of(slab.count), nullptr);
   read(slab, type.get(), starts.data(), sizeof(char*));
   std::vector<std::string> texts;
@@ -174,6 +216,7 @@ std::vector<std::string> Dataset::read_texts(const Slab& slab) const {
 
 std::string Dataset::read_characters(const Slab& slab) const {
   const Datatype type = fixed_text(1);
+  require_readable(slab);
   std::string characters(size_of(slab.count), '\0');
   read(slab, type.get(), characters.data(), 1);
   return characters;
