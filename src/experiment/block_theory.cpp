@@ -87,9 +87,11 @@ BlockTheory block_theory(const nn::NetworkSpec& network) {
 std::string known_to_block_theory(const nn::NetworkSpec& network) {
   const nn::Normalization& n = network.normalization;
   const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind), int(n.position), n.epsilon,
-                     n.scale, n.shift, batch, network.residual.branch, network.residual.skip,
-                     network.residual.branch_layers);
+  const nn::Recurrence& r = network.recurrence;
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
+                     int(n.position), n.epsilon, n.scale, n.shift, batch, network.residual.branch,
+                     network.residual.skip, network.residual.branch_layers, int(r.input), r.leak,
+                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), r.stack);
 }
 
 }  // namespace gradflow::experiment

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -153,6 +154,32 @@ store::StoredLayers stored_layers(const sweep::Sweep& sweep, const Row& row) {
       [&sweep, &row](std::uint64_t k) { return row.layers(network_of(sweep.point(k)).depth()); });
 }
 
+/// Where a layer stands in a stack of recurrent levels; nothing where there is none.
+std::vector<store::LayerCoordinate> layer_coordinates_of(const sweep::Sweep& sweep, const Row& row) {
+  if (most_levels(sweep) == 1) return {};
+  const auto of_network = [&](auto place) {
+    return [&, place](std::uint64_t k) {
+      const nn::NetworkSpec network = network_of(sweep.point(k));
+      std::vector<int> values = row.layers(network.depth());
+      std::ranges::transform(values, values.begin(), [&](int layer) { return (network.*place)(layer); });
+      return values;
+    };
+  };
+  return {{"time", "step in time, from 1", of_network(&nn::NetworkSpec::time_of)},
+          {"level", "level of a stacked recurrent network, from 1 at the input",
+           of_network(&nn::NetworkSpec::level_of)}};
+}
+
+std::vector<store::Dimension> dimensions_of(const sweep::Sweep& sweep) {
+  std::vector<store::Dimension> dimensions{{"format", "floating-point format", stats::format_names()}};
+  const int levels = most_levels(sweep);
+  if (levels == 1) return dimensions;
+  std::vector<std::int64_t> from_1(static_cast<std::size_t>(levels));
+  std::iota(from_1.begin(), from_1.end(), 1);
+  dimensions.push_back({"stack_level", "level of a stacked recurrent network, from 1 at the input", from_1});
+  return dimensions;
+}
+
 double rows_per_point(const store::FileSchema& schema) {
   const std::vector<std::uint64_t> points = sample(schema.points, store::is_ragged(schema) ? 10'000 : 1);
   double rows = 0;
@@ -171,7 +198,8 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.coordinates = coordinates_of(sweep);
   schema.layers = stored_layers(sweep, row);
   schema.columns = *row.columns();
-  schema.dimensions = {{"format", "floating-point format", stats::format_names()}};
+  schema.layer_coordinates = layer_coordinates_of(sweep, row);
+  schema.dimensions = dimensions_of(sweep);
   schema.numerics_identity = identity.text();
   schema.openblas_core = identity.openblas_core;
   schema.attributes = attributes_of(sweep);
@@ -188,8 +216,8 @@ double predicted_file_bytes(const store::FileSchema& schema) {
   for (const store::Coordinate& coordinate : schema.coordinates) per_point += coordinate.swept ? 24 : 0;
 
   if (store::is_ragged(schema)) {
-    per_row += 4 + 4;    // layer, point_index
-    per_point += 8 + 8;  // row_size, row_start
+    per_row += 4 + 4 + 4 * schema.layer_coordinates.size();  // layer, point_index
+    per_point += 8 + 8;                                      // row_size, row_start
   }
   return double(schema.points) * (rows_per_point(schema) * double(per_row) + double(per_point));
 }

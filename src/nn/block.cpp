@@ -6,6 +6,7 @@
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/nn/dense.hpp"
 #include "gradflow/nn/highway.hpp"
+#include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/recurrent.hpp"
 #include "gradflow/nn/residual.hpp"
 
@@ -55,7 +56,22 @@ std::span<const BlockRow> blocks() { return block_catalogue; }
 
 const BlockRow& block_of(const NetworkSpec& network) { return find(blocks(), "block", network.block); }
 
-BlockParts parts_of(const NetworkSpec& network) { return block_of(network).parts(network); }
+BlockParts parts_of(const NetworkSpec& network) {
+  BlockParts parts = block_of(network).parts(network);
+  parts.normalises = network.normalization.kind != NormalizationKind::none;
+  return parts;
+}
+
+bool bias_vanishes(const NetworkSpec& network, int layer, WeightRole matrix) {
+  const Normalization& n = network.normalization;
+  if (n.kind != NormalizationKind::batch) return false;
+  const bool is_dense = network.block == "dense";
+  const bool is_last = matrix == parts_of(network).matrices.back();
+  const bool phi_follows = is_dense || network.block == "postact_residual" || !is_last;
+  if (n.position == NormalizationPosition::post) return !phi_follows;
+  const bool is_passed_by = is_dense && layer == network.depth() && entry_of(network) == Entry::preactivation;
+  return n.position == NormalizationPosition::before && phi_follows && !is_passed_by;
+}
 
 int gates_of(const NetworkSpec& network) {
   const BlockRow& row = block_of(network);
@@ -63,7 +79,8 @@ int gates_of(const NetworkSpec& network) {
 }
 
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before) {
-  return std::vector<int>(std::size_t(block_of(network).state_signals), network.widths[blocks_before]);
+  const int signals = network.recurrence.stack * block_of(network).state_signals;
+  return std::vector<int>(std::size_t(signals), network.widths[blocks_before]);
 }
 
 template <class Real>

@@ -153,6 +153,23 @@ constexpr auto gradient_figures = std::to_array<GradientFigure>({
      &GradientNorms::log10_noise_scale},
 });
 
+/// One figure of the normalisations of a layer.
+struct NormalizationFigure {
+  std::string_view name;
+  std::string_view long_name;
+  std::string_view formula;
+  double (NormalizationNorms::*value)() const;
+};
+
+constexpr auto normalization_figures = std::to_array<NormalizationFigure>({
+    {"norm_scale_grad_log10_norm", "Norm of the mean gradient of the normalisations' scales",
+     "log10 |mean_s dE_s/dscale_l|, n = scale zhat + shift; NaN without normalisation",
+     &NormalizationNorms::scale_log10_norm},
+    {"norm_shift_grad_log10_norm", "Norm of the mean gradient of the normalisations' shifts",
+     "log10 |mean_s dE_s/dshift_l|, n = scale zhat + shift; NaN without normalisation",
+     &NormalizationNorms::shift_log10_norm},
+});
+
 constexpr std::array matrices{WeightRole::first, WeightRole::second, WeightRole::input,
                               WeightRole::transform};
 
@@ -191,6 +208,21 @@ Statistic statistic_of(WeightRole matrix, const GradientFigure& figure) {
           }};
 }
 
+Statistic statistic_of(const NormalizationFigure& figure) {
+  return {.name = std::string(figure.name),
+          .long_name = std::string(figure.long_name),
+          .units = "1",
+          .formula = std::string(figure.formula),
+          .extra_dimension = "",
+          .extent = 1,
+          .preset = "standard",
+          .subject = OfNormalization(),
+          .needs = {.signals = {}, .gradients = true},
+          .value = [value = figure.value](const LayerRecord& record, int) {
+            return (record.normalization.*value)();
+          }};
+}
+
 std::vector<Statistic> every_statistic() {
   std::vector<Statistic> all;
   for (const Subject& subject : subjects) {
@@ -201,6 +233,7 @@ std::vector<Statistic> every_statistic() {
   for (const WeightRole matrix : matrices) {
     for (const GradientFigure& figure : gradient_figures) all.push_back(statistic_of(matrix, figure));
   }
+  for (const NormalizationFigure& figure : normalization_figures) all.push_back(statistic_of(figure));
   return all;
 }
 
@@ -212,10 +245,11 @@ constexpr std::array preset_table{
 
 const Preset* preset_called(std::string_view name) { return &find(presets(), "preset", name); }
 
-bool is_among(const std::variant<Role, WeightRole>& subject, const BlockParts& parts) {
-  if (const Role* role = std::get_if<Role>(&subject)) return std::ranges::count(parts.signals, *role) > 0;
-  return std::ranges::count(parts.matrices, std::get<WeightRole>(subject)) > 0;
+bool is_among(const BlockParts& parts, Role role) { return std::ranges::count(parts.signals, role) > 0; }
+bool is_among(const BlockParts& parts, WeightRole matrix) {
+  return std::ranges::count(parts.matrices, matrix) > 0;
 }
+bool is_among(const BlockParts& parts, OfNormalization) { return parts.normalises; }
 
 }  // namespace
 
@@ -236,8 +270,9 @@ Selection of_preset(std::string_view name, const BlockParts& parts) {
   const Preset* wanted = preset_called(name);
   Selection selection;
   for (const Statistic& statistic : statistics()) {
-    if (preset_called(statistic.preset) > wanted || !is_among(statistic.subject, parts)) continue;
-    selection.push_back(&statistic);
+    if (preset_called(statistic.preset) > wanted) continue;
+    const bool has_it = std::visit([&](auto subject) { return is_among(parts, subject); }, statistic.subject);
+    if (has_it) selection.push_back(&statistic);
   }
   return selection;
 }

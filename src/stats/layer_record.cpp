@@ -49,6 +49,14 @@ double GradientNorms::log10_noise_scale() const {
   return (spread / Scaled::of(batch - 1) / wgrad_squared).log10();
 }
 
+double NormalizationNorms::scale_log10_norm() const {
+  return exists ? scale_gradient_squared.log10() / 2 : nan;
+}
+
+double NormalizationNorms::shift_log10_norm() const {
+  return exists ? shift_gradient_squared.log10() / 2 : nan;
+}
+
 double SignalRecord::saturated_fraction() const { return double(saturated) / double(summary.elements()); }
 
 double SignalRecord::lost_fraction() const { return double(lost) / double(summary.elements()); }

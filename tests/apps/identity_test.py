@@ -100,6 +100,41 @@ network.input = ["zero", "gaussian"]
 init.sigma_w = [0.7, 2.5]
 """
 
+# Levels on top of each other, cut in time and between levels; what comes in is a piece of the data for each step.
+STACKED = """
+[network]
+depth = 7
+width = 20
+[init]
+sigma_b = 0.1
+[data]
+batch = 40
+[statistics]
+preset = "full"
+[sweep]
+network.block = ["rnn", "gru", "lstm"]
+network.input = ["zero", "data"]
+network.stack = [2, 3]
+init.sigma_w = [0.7, 2.5]
+"""
+
+# Scales and shifts have gradients; batches of layer norm may be cut.
+NORMALISED = """
+[network]
+depth = 6
+width = 20
+[init]
+sigma_b = 0.2
+[statistics]
+preset = "full"
+[data]
+batch = 100
+[sweep]
+network.block = ["dense", "residual"]
+network.normalization = ["batch", "layer", { name = "rms", position = "after", scale = 1.5, shift = -0.2 }]
+run.precision = ["float32", "float64"]
+"""
+
 # 1700 layers are 13600 bytes of a statistic; from 4096 bytes for each stage the stages write themselves.
 DEEP = """
 [network]
@@ -202,6 +237,22 @@ class OneHash(program.InFolder):
     def test_steps_in_time(self):
         sweep = self.write("sweep.toml", RECURRENT)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (None, "--bundle", "1")])
+
+    def test_stacked_levels(self):
+        sweep = self.write("sweep.toml", STACKED)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (4, "--stages", "4"),
+                                      (None, "--bundle", "1", "--threads", "2")])
+
+    def test_normalised_networks(self):
+        sweep = self.write("sweep.toml", NORMALISED)
+        self.assert_same_bits(sweep, [(2, "--stages", "2", "--microbatches", "2"), (3, "--stages", "3", "--microbatches", "4"),
+                                      (None, "--bundle", "1", "--threads", "2")])
+        with h5py.File("reference.h5") as file:
+            for name in ("norm_scale_grad_log10_norm", "norm_shift_grad_log10_norm"):
+                self.assertTrue(np.isfinite(file[name][:, :-1]).all(), name)
+            in_front_of_batch_norm = (file["normalization"].asstr()[()] == "batch") & (file["block"].asstr()[()] == "dense")
+            self.assertTrue((file["bgrad_log10_norm"][in_front_of_batch_norm, :-1] == -np.inf).all())
+            self.assertTrue(np.isfinite(file["bgrad_log10_norm"][in_front_of_batch_norm, -1]).all())
 
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)
