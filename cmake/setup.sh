@@ -7,8 +7,8 @@ run=(g++ cmake ninja-build git ca-certificates openmpi-bin libopenmpi-dev libope
   libtbb-dev libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev librandom123-dev libsleef-dev libhwy-dev
   libboost-dev libxxhash-dev zlib1g-dev)
 test=(libgtest-dev libgmock-dev python3 python3-h5py python3-xarray python3-h5netcdf python3-netcdf4 netcdf-bin
-  hdf5-tools)
-full=(clang-14 clang-format-14)
+  hdf5-tools slurmctld slurmd slurm-client munge libpmix-dev)
+full=(clang-14 clang-format-14 iproute2 util-linux mount e2fsprogs)
 
 wanted=("${run[@]}")
 case ${1:-run} in
@@ -31,5 +31,13 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+
+# The tests start daemons of their own: none of a package is to run because it was installed.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap '"${as_root[@]}" rm -f $policy' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+  "${as_root[@]}" chmod +x $policy
+fi
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with warnings as errors, and runs every test with CTest.
 #   tests/run.sh          g++, release
-#   tests/run.sh --full   then also clang 14, AddressSanitizer and UndefinedBehaviorSanitizer
+#   tests/run.sh --full   then also clang 14, AddressSanitizer and UndefinedBehaviorSanitizer, and the tests of the
+#                         configuration `full`: jobs ended in every way under Slurm, several hosts and power cuts (as root)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,11 +13,11 @@ case ${1:-} in
   *) echo "usage: tests/run.sh [--full]" >&2; exit 2 ;;
 esac
 
-# One build tree per preset under build/; two tests at a time, except those that need both cores.
+# One build tree per preset under build/; two tests at a time, except those that need both cores. check PRESET [CTEST OPTIONS]
 check() {
   cmake --preset "$1" >/dev/null
   cmake --build --preset "$1"
-  ctest --preset "$1" -j 2
+  ctest --preset "$1" -j 2 "${@:2}"
 }
 
 if [ $full = yes ]; then
@@ -24,7 +25,8 @@ if [ $full = yes ]; then
   git ls-files '*.hpp' '*.cpp' | xargs clang-format-14 --dry-run --Werror
   check clang
   check asan-ubsan
+  check ci -C full
 else
   cmake/setup.sh test
+  check ci
 fi
-check ci

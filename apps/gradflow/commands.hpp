@@ -27,6 +27,7 @@ struct Chosen {
 // Each adds one sub-command, with its help, to the program. One file each.
 void add_run(CLI::App& program, Chosen& chosen);
 void add_plan(CLI::App& program, Chosen& chosen);
+void add_submit(CLI::App& program, Chosen& chosen);
 void add_show(CLI::App& program, Chosen& chosen);
 void add_report(CLI::App& program, Chosen& chosen);
 void add_theory(CLI::App& program, Chosen& chosen);
@@ -69,8 +70,8 @@ double latency_of(const std::string& text);
 /// "10GB/s": bytes per second. @throws UserError unless it is a positive number with a unit
 double bandwidth_of(const std::string& text);
 
-/// "3h50m", "90m", "45s": seconds. @throws UserError
-double seconds_of(const std::string& duration);
+/// "3h50m", "90m", "45s": seconds. @throws UserError, naming the option
+double seconds_of(const std::string& duration, const char* option = "--max-time");
 
 /// "8G", "500M", "1.5G": bytes. @throws UserError
 double bytes_of(const std::string& amount);

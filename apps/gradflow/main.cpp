@@ -27,6 +27,7 @@ constexpr const char* about =
 void add_commands(CLI::App& program, Chosen& chosen) {
   add_plan(program, chosen);
   add_run(program, chosen);
+  add_submit(program, chosen);
   add_show(program, chosen);
   add_report(program, chosen);
   add_theory(program, chosen);

@@ -87,14 +87,14 @@ sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& opti
   return sweep;
 }
 
-double seconds_of(const std::string& duration) {
+double seconds_of(const std::string& duration, const char* option) {
   static const std::regex form("(?:(\\d{1,9})h)?(?:(\\d{1,9})m)?(?:(\\d{1,9})s)?");
   std::smatch parts;
   if (duration.empty() || !std::regex_match(duration, parts, form)) {
     throw UserError(
-        fmt::format("--max-time: read \"{}\"; expected hours, minutes and seconds of at most 9 digits each: "
+        fmt::format("{}: read \"{}\"; expected hours, minutes and seconds of at most 9 digits each: "
                     "3h50m, 90m, 45s",
-                    duration.size() <= 40 ? duration : duration.substr(0, 40) + "..."));
+                    option, duration.size() <= 40 ? duration : duration.substr(0, 40) + "..."));
   }
   const auto part = [&](int i) {
     return parts[std::size_t(i)].matched ? std::stod(parts[std::size_t(i)].str()) : 0.0;

@@ -12,7 +12,46 @@ fi
 # Since version 22.05 Slurm no longer tells srun how many cores a rank was promised.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
+# A node that falls silent is missed by mpirun within half a minute; left alone, it would wait for eight.
+export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-15}
+export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-5}
+export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
+
 say() { echo "$(date +%FT%T) job ${SLURM_JOB_ID:-none}, start $((${SLURM_RESTART_COUNT:-0} + 1)): $*"; }
+
+# Whether every node of the job still starts a program. One that dies takes the ranks of the others with it, and the
+# launcher ends long before Slurm misses the node.
+nodes_answer() {
+  local nodes=${SLURM_JOB_NUM_NODES:-1}
+  [ "$nodes" -eq 1 ] || timeout --kill-after=10 120 srun --mpi=none --overlap --nodes="$nodes" --ntasks="$nodes" \
+    --ntasks-per-node=1 --cpus-per-task=1 true >/dev/null 2>&1
+}
+
+was_cancelled() { scontrol --oneliner show job "$SLURM_JOB_ID" 2>/dev/null | grep -q 'JobState=CANCELLED'; }
+
+# What ended with status $1 is to be continued: not after a failure or a mistake, which would only come again.
+is_to_be_continued() {
+  case $1 in
+    75) ;;
+    138) ;;                # the request came before the program could listen: nothing was lost, nothing was done
+    0 | 2) return 1 ;;
+    *)
+      if nodes_answer; then return 1; fi
+      say "a node of this job does not answer"
+      ;;
+  esac
+  ! was_cancelled
+}
+
+put_back() {
+  if [ "$most_restarts" -eq 0 ]; then
+    say "not put back, as was asked for: submit the same job to continue"
+  elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$most_restarts" ]; then
+    say "not put back: it was started $((most_restarts + 1)) times; is one point longer than the time limit?"
+  elif scontrol requeue "$SLURM_JOB_ID"; then
+    sleep 60               # Slurm ends this script here
+  fi
+}
 
 # run_and_requeue LAUNCHER...: runs it, passes a request to stop on to it, and puts the job back if points are missing.
 run_and_requeue() {
@@ -31,13 +70,6 @@ run_and_requeue() {
   trap '' USR1 TERM
 
   say "ended with $status"
-  # 138: the request came before the program could listen. Nothing was lost, nothing was done.
-  if [ $status -eq 75 ] || [ $status -eq 138 ]; then
-    if [ "${SLURM_RESTART_COUNT:-0}" -lt "$most_restarts" ]; then
-      scontrol requeue "$SLURM_JOB_ID" && sleep 60      # Slurm ends this script here
-    else
-      say "not put back: it was started $most_restarts times; is one point longer than the time limit?"
-    fi
-  fi
+  if is_to_be_continued $status; then put_back; fi
   exit $status
 }

@@ -41,6 +41,7 @@ void require_funneled(int provided) {
 
 Environment::Environment(int& argc, char**& argv) : exceptions_at_start_(std::uncaught_exceptions()) {
   const std::optional<int> tasks = tasks_of_slurm_step();  // before MPI adds variables of its own
+  require_way_to_join(tasks);
   turn_off_data_sieving();
   int provided = MPI_THREAD_SINGLE;
   check(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -77,6 +78,15 @@ std::optional<int> tasks_of_slurm_step() {
   if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) return std::nullopt;
   if (const auto tasks = number_in("SLURM_STEP_NUM_TASKS")) return tasks;
   return std::getenv("SLURM_STEP_ID") != nullptr ? number_in("SLURM_NTASKS") : std::nullopt;
+}
+
+void require_way_to_join([[maybe_unused]] std::optional<int> tasks) {
+#ifdef OPEN_MPI
+  if (!tasks || std::getenv("PMIX_NAMESPACE") != nullptr || std::getenv("PMI_FD") != nullptr) return;
+  throw UserError("srun started " + std::to_string(*tasks) +
+                  " processes and gave them no way to find each other; write srun --mpi=pmix (srun "
+                  "--mpi=list shows what this Slurm has), or use mpirun");
+#endif
 }
 
 void require_whole_launch(int world_size, std::optional<int> tasks) {

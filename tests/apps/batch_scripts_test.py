@@ -8,10 +8,11 @@ from pathlib import Path
 import program
 
 SLURM = Path(__file__).resolve().parents[2] / "jobs" / "slurm"
-SCRIPTS = ("one_node.sbatch", "several_nodes.sbatch")
+SCRIPTS = ("one_node.sbatch", "several_nodes.sbatch", "preemptible.sbatch")
 
 # Says how it was called, and ends as it is told or when it is asked to drain.
 LAUNCHER = """#!/bin/bash
+case "$*" in *" true") exit "${NODES_ANSWER_WITH:-0}" ;; esac
 echo "$(basename "$0") $*" >> calls
 trap 'exit 75' USR1
 [ -n "$ENDS_WITH" ] && exit "$ENDS_WITH"
@@ -21,6 +22,7 @@ while :; do sleep 0.02; done
 
 # Slurm ends a script whose job goes back into the queue.
 SCONTROL = """#!/bin/bash
+case "$*" in *"show job"*) echo "JobId=42 JobState=${JOB_STATE:-RUNNING} Reason=None"; exit ;; esac
 echo "scontrol $*" >> calls
 kill -9 $PPID
 """
@@ -37,23 +39,24 @@ class BatchScripts(program.InFolder):
         (self.folder / "jobs").mkdir()
         (self.folder / "jobs" / "slurm").symlink_to(SLURM)
 
-    def submit(self, script, **environment):
+    def submit(self, script, *arguments, **environment):
         """Starts the script as Slurm does, in the folder it was submitted from."""
         slurm = {"SLURM_JOB_ID": "42", "SLURM_CPUS_PER_TASK": "3", "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
                  "GRADFLOW": "bin/gradflow", "ENDS_WITH": ""}
-        return subprocess.Popen(["bash", SLURM / script, "run", "sweep.toml", "-o", "a file.h5"], text=True,
+        arguments = arguments or ("run", "sweep.toml", "-o", "a file.h5")
+        return subprocess.Popen(["bash", SLURM / script, *arguments], text=True,
                                 env=os.environ | slurm | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def calls(self):
         return (self.folder / "calls").read_text().splitlines() if (self.folder / "calls").exists() else []
 
     def test_bash_understands_them(self):
-        for script in [*SCRIPTS, "drain.sh"]:
+        for script in [*SCRIPTS, "array.sbatch", "drain.sh"]:
             checked = subprocess.run(["bash", "-n", SLURM / script], capture_output=True, text=True)
             self.assertEqual((checked.returncode, checked.stderr), (0, ""), script)
 
     def test_slurm_reads_what_a_requeue_needs(self):
-        for script in SCRIPTS:
+        for script in [*SCRIPTS, "array.sbatch"]:
             lines = (SLURM / script).read_text().splitlines()
             first_command = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
             options = [line.split()[1] for line in lines[:first_command] if line.startswith("#SBATCH")]
@@ -63,7 +66,7 @@ class BatchScripts(program.InFolder):
 
     def test_they_start_gradflow_with_the_arguments_given(self):
         for script, launcher, environment in (("one_node.sbatch", "mpirun", {}), ("several_nodes.sbatch", "srun", {}),
-                                              ("several_nodes.sbatch", "mpirun", {"LAUNCHER": "mpirun"})):
+                                              ("preemptible.sbatch", "srun", {}), ("several_nodes.sbatch", "mpirun", {"LAUNCHER": "mpirun"})):
             with self.subTest(script, launcher=launcher):
                 job = self.submit(script, ENDS_WITH="0", **environment)
                 out, _ = job.communicate(timeout=20)
@@ -94,6 +97,51 @@ class BatchScripts(program.InFolder):
                 job.communicate(timeout=20)
                 self.assertEqual(job.returncode, int(status))
                 self.assertFalse([call for call in self.calls() if call.startswith("scontrol")])
+
+    def test_a_failure_of_a_node_is(self):
+        for status in ("1", "137", "143"):
+            with self.subTest(status):
+                job = self.submit("several_nodes.sbatch", ENDS_WITH=status, NODES_ANSWER_WITH="1", SLURM_JOB_NUM_NODES="2")
+                out, _ = job.communicate(timeout=20)
+                self.assertIn("a node of this job does not answer", out)
+                self.assertEqual(self.calls()[1:], ["scontrol requeue 42"])
+                (self.folder / "calls").unlink()
+
+    def test_a_mistake_is_not_tried_again_whatever_the_nodes_do(self):
+        job = self.submit("several_nodes.sbatch", ENDS_WITH="2", NODES_ANSWER_WITH="1", SLURM_JOB_NUM_NODES="2")
+        job.communicate(timeout=20)
+        self.assertEqual((job.returncode, len(self.calls())), (2, 1))
+
+    def test_a_cancelled_job_is_not_put_back(self):
+        job = self.submit("several_nodes.sbatch", ENDS_WITH="75", JOB_STATE="CANCELLED")
+        job.communicate(timeout=20)
+        self.assertEqual((job.returncode, len(self.calls())), (75, 1))
+
+    def test_an_element_of_an_array_measures_its_share(self):
+        element = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "ENDS_WITH": "0"}
+        job = self.submit("array.sbatch", "a sweep.toml", "all of it", "--stages", "2", **element)
+        out, _ = job.communicate(timeout=20)
+        self.assertEqual(job.returncode, 0, out)
+        (call,) = self.calls()
+        self.assertTrue(call.endswith("run a sweep.toml -o all of it.3.h5 --shard 3/8 --stages 2"), call)
+
+    def test_without_an_array_the_shares_are_merged(self):
+        (self.folder / "bin" / "gradflow").write_text('#!/bin/bash\nprintf "%s|" "$@" > merged\n')
+        for share in range(1, 11):
+            self.write(f"all of it.{share}.h5", "")
+        job = self.submit("array.sbatch", "a sweep.toml", "all of it")
+        out, _ = job.communicate(timeout=20)
+        self.assertEqual(job.returncode, 0, out)
+        words = (self.folder / "merged").read_text().split("|")[:-1]
+        self.assertEqual(words[0], "merge")
+        self.assertEqual(sorted(words[1:11]), sorted(f"all of it.{share}.h5" for share in range(1, 11)))
+        self.assertEqual(words[11:], ["-o", "all of it.h5"])
+
+    def test_an_array_without_names_is_told(self):
+        job = self.submit("array.sbatch", "sweep.toml")
+        out, _ = job.communicate(timeout=20)
+        self.assertEqual(job.returncode, 2)
+        self.assertIn("usage: sbatch", out)
 
     def test_requeues_end(self):
         job = self.submit("one_node.sbatch", ENDS_WITH="75", SLURM_RESTART_COUNT="100")

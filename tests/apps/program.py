@@ -75,21 +75,25 @@ def kill(process):
     wait_until(lambda: not any(map(is_running, ranks)), 10)
 
 
-def wait_until(happened, seconds):
+def wait_until(happened, seconds, pause=0.005):
     """Whether it happened in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if happened():
             return True
-        time.sleep(0.005)
+        time.sleep(pause)
     return happened()
+
+
+def temporary_folder():
+    return Path(tempfile.mkdtemp(prefix="gradflow_"))
 
 
 class InFolder(unittest.TestCase):
     """A test with a folder of its own, in which the program is started and where MPI leaves its files too."""
 
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="gradflow_"))
+        self.folder = temporary_folder()
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         before = os.getcwd()
         self.addCleanup(os.chdir, before)

@@ -54,3 +54,10 @@ def rows(path, points):
             elif "point_index" in file and variable.shape[0] == len(file["point_index"]):
                 found[name] = variable[()][np.isin(file["point_index"][()], points)].tolist()
         return {name: repr(value) for name, value in found.items()}
+
+
+def launches(path, fact):
+    """One fact of every launch the file remembers: launch_hosts, launch_job, launch_start, ..."""
+    with h5py.File(path, "r") as file:
+        texts = [b"".join(row.tolist()).decode() for row in file[fact][()]]
+        return [text for text, start in zip(texts, file["launch_start"][()]) if (start != b"").any()]

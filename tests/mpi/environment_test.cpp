@@ -19,8 +19,9 @@ class Launch : public testing::Test {
   void TearDown() override { clear(); }
 
   static void clear() {
-    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID",
-                             "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", "SLURM_PROCID"}) {
+    for (const char* name :
+         {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS",
+          "SLURM_NTASKS", "SLURM_PROCID", "PMIX_NAMESPACE", "PMI_FD"}) {
       unsetenv(name);
     }
   }
@@ -58,7 +59,15 @@ TEST_F(Environments, RefuseAProcessThatIsAloneInItsSlurmStep) {
   };
 
   EXPECT_EXIT(start(), testing::ExitedWithCode(2),
-              "srun started 4 processes, but MPI joined 1 .* srun --mpi=pmix");
+              "srun started 4 processes and gave them no way .* srun --mpi=pmix");
+}
+
+TEST_F(Launch, OfSlurmNeedsAWayToJoin) {
+  EXPECT_NO_THROW(require_way_to_join({})) << "nobody's step";
+  EXPECT_THROW(require_way_to_join(4), UserError);
+  EXPECT_THROW(require_way_to_join(1), UserError) << "Open MPI would not start either";
+  set("PMIX_NAMESPACE", "slurm.pmix.7.0");
+  EXPECT_NO_THROW(require_way_to_join(4));
 }
 
 TEST_F(Environments, EndTheWholeJobWhenAnExceptionLeaves) {

@@ -33,6 +33,10 @@ int launch_size();
 /// Processes of the Slurm step this process was started in by srun; none if mpirun or nobody started it.
 std::optional<int> tasks_of_slurm_step();
 
+/// Open MPI that srun told nothing would end with pages of its own text.
+/// @throws UserError if srun started `tasks` processes and left no variable by which they could join
+void require_way_to_join(std::optional<int> tasks);
+
 /// @throws UserError if srun started `tasks` processes and MPI sees another number ("silent singletons": each
 /// process a world of its own, all of them writing one file)
 void require_whole_launch(int world_size, std::optional<int> tasks);
