@@ -7,7 +7,7 @@ run=(g++ cmake ninja-build git ca-certificates openmpi-bin libopenmpi-dev libope
   libtbb-dev libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev librandom123-dev libsleef-dev libhwy-dev
   libboost-dev libxxhash-dev zlib1g-dev)
 test=(libgtest-dev libgmock-dev python3 python3-h5py python3-xarray python3-h5netcdf python3-netcdf4 netcdf-bin
-  hdf5-tools slurmctld slurmd slurm-client munge libpmix-dev)
+  python3-torch hdf5-tools slurmctld slurmd slurm-client munge libpmix-dev)
 full=(clang-14 clang-format-14 iproute2 util-linux mount e2fsprogs)
 
 wanted=("${run[@]}")

@@ -8,6 +8,7 @@
 #include "gradflow/experiment/schema.hpp"
 #include "gradflow/hdf5/file.hpp"
 #include "gradflow/mpi/agreement.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/store/result_file.hpp"
 
 namespace gradflow::apps {
@@ -18,6 +19,7 @@ struct ExportArguments {
   std::vector<std::string> overrides;
   std::uint64_t point = 0;
   std::string output;
+  bool with_data = false;
 };
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -54,20 +56,17 @@ sweep::SweepPoint point_of(const ExportArguments& arguments) {
                               arguments.source, arguments.point));
 }
 
-void require_exportable(const nn::NetworkSpec& network) {
-  if (network.block == "dense") return;
-  throw UserError(
-      fmt::format("block \"{}\" has no form in a file of weights; expected \"dense\"", network.block));
-}
-
 void write(const ExportArguments& arguments) {
   const sweep::SweepPoint point = point_of(arguments);
   const nn::NetworkSpec network = experiment::network_of(point);
-  require_exportable(network);
+  const data::Contents contents =
+      arguments.with_data ? data::Contents::weights_and_data : data::Contents::weights;
   experiment::precision_of(point) == experiment::Precision::float64
-      ? data::write_weights<double>(arguments.output, network)
-      : data::write_weights<float>(arguments.output, network);
-  fmt::print(stderr, "{}: {} layers\n", arguments.output, network.depth());
+      ? data::write_weights<double>(arguments.output, network, contents)
+      : data::write_weights<float>(arguments.output, network, contents);
+  const int layers = nn::weight_layers(network);
+  fmt::print(stderr, "{}: {}\n", arguments.output,
+             layers == 1 ? "1 layer" : fmt::format("{} layers", layers));
 }
 
 int export_weights(const mpi::Communicator& world, const ExportArguments& arguments) {
@@ -81,16 +80,23 @@ void add_export(CLI::App& program, Chosen& chosen) {
   const auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = program.add_subcommand(
       "export",
-      "The weights of one point as an HDF5 file: layer_k/weight [fan_out][fan_in], layer_k/bias.\n"
+      "The weights of one point as an HDF5 file: layer_k/weight [fan_out][fan_in], layer_k/bias;\n"
+      "layer_k/second_weight (residual), transform_weight (highway), input_weight (steps in time, which "
+      "have\n"
+      "one layer). Gates stand below one another: candidate, update, reset (gru); candidate, input, output,\n"
+      "forget (lstm).\n"
       "init.scheme = { name = \"file\", path = \"weights.h5\" } measures them again, or others of that "
-      "form.\n"
-      "A float32 run from the exported file has the bits of the point itself.");
+      "form:\n"
+      "a run from the exported file has the bits of the point itself.");
   command->add_option("SWEEP.toml|FILE.h5", arguments->source, "the sweep file, or a result file of it")
       ->required();
   command->add_option("--point", arguments->point, "this point, counted from 0")->type_name("K")->required();
   command->add_option("-o,--output", arguments->output, "the file of weights")
       ->required()
       ->type_name("WEIGHTS.h5");
+  command->add_flag("--with-data", arguments->with_data,
+                    "also inputs, cotangents or targets, and what the sweep says of the network: all another "
+                    "program needs to compute the point again");
   command->add_option("--set", arguments->overrides, "as for run")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);

@@ -53,6 +53,18 @@ bool covers_norm_of(const nn::Normalization& n) {
   return n.kind == NormalizationKind::none || (around && of_sample);
 }
 
+/// A positively homogeneous network keeps x_l . dE/dx_l from block to block, so a random cotangent has at
+/// least E x_L^2 / E x_l^2 of its size along x_l. That direction is one of N and no part of a wide layer, but
+/// where the stream's mean drifts (relu behind W) it outgrows the others: beyond a twentieth of all nothing
+/// is known.
+void forget_beyond_wide_layers(theory::ResidualProfile& profile, int width) {
+  const double share = std::log10(0.05 * width);
+  for (std::size_t l = 0; l < profile.log10_q.size(); ++l) {
+    const double along_stream = profile.log10_q.back() - profile.log10_q[l];
+    if (along_stream > 2 * profile.dgrad_log10_rms[l] + share) profile.dgrad_log10_rms[l] = unknown_rate;
+  }
+}
+
 BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   const nn::Normalization& n = network.normalization;
   if (!covers_norm_of(n) || (network.block != "residual" && network.residual.branch_layers != 1)) return {};
@@ -68,7 +80,31 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
         n.position == NormalizationPosition::pre ? theory::NormPlacement::pre : theory::NormPlacement::post;
   }
   theory::ResidualProfile profile = theory::predict_residual(block, network.depth());
+  if (block.branch == theory::Branch::postact) forget_beyond_wide_layers(profile, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
+}
+
+/// Whether one number says how phi leaves 0.
+bool is_smooth_at_zero(const nn::Activation& phi) {
+  return phi.zero_at_zero() && phi.slope(1e-30) == phi.slope(-1e-30);
+}
+
+/// A step in time from the state 0, which inputs and biases would leave; chrono gates are a step per unit.
+std::optional<theory::ZeroStateStep> zero_state_of(const nn::NetworkSpec& network, double sigma_b) {
+  const nn::Recurrence& r = network.recurrence;
+  if (r.input != nn::StepInput::none || r.stack > 1 || sigma_b != 0 || r.t_max ||
+      !is_smooth_at_zero(network.activation))
+    return {};
+  const double slope = network.activation.slope(0);
+  if (network.block == "rnn") return theory::rnn_step(slope);
+  if (network.block == "leaky_rnn") return theory::leaky_rnn_step(r.leak, slope);
+  theory::ZeroStateStep step = theory::gru_step();  // one phi behind W
+  step.feedback *= slope;
+  if (network.block == "gru") return step;
+  if (network.block != "lstm") return {};
+  step = r.forget_gate ? theory::lstm_step(r.forget_bias) : theory::lstm_step_without_forget_gate();
+  step.feedback *= slope * slope;  // and one between the cell and h
+  return step;
 }
 
 }  // namespace
@@ -81,7 +117,10 @@ BlockTheory block_theory(const nn::NetworkSpec& network) {
   const double sigma_w = network.init.effective_sigma_w(width, width);
   const double sigma_b = network.init.effective_sigma_b(width);
   if (network.block == "dense") return of_normalised(network, sigma_w, sigma_b);
-  return network.block.ends_with("residual") ? of_residual(network, sigma_w, sigma_b) : BlockTheory();
+  if (network.block.ends_with("residual")) return of_residual(network, sigma_w, sigma_b);
+  BlockTheory known;
+  known.zero_state = zero_state_of(network, sigma_b);
+  return known;
 }
 
 std::string known_to_block_theory(const nn::NetworkSpec& network) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "gradflow/experiment/input_files.hpp"
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/data.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "initialisation.hpp"
 
 namespace gradflow::experiment {
@@ -24,10 +26,26 @@ namespace {
 constexpr std::int64_t most_layers = 100'000'000;
 constexpr std::int64_t most_features = 100'000'000;
 
+bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
+
 nn::Widths widths_in(const nn::StoredWeights& stored) {
-  std::vector<int> widths{stored.fan_in(1)};
-  for (int layer = 1; layer <= stored.layers(); ++layer) widths.push_back(stored.fan_out(layer));
+  std::vector<int> widths{stored.fan_in(1, WeightRole::first)};
+  for (int layer = 1; layer <= stored.layers(); ++layer) {
+    widths.push_back(stored.fan_out(layer, WeightRole::first));
+  }
   return nn::Widths::listed(std::move(widths));
+}
+
+/// Of stored weights, as far as the sweep leaves it to the file: depth and width, or the width of steps in
+/// time. Nothing if the sweep says both.
+std::optional<nn::Widths> widths_left_to(const nn::StoredWeights& stored, const sweep::SweepPoint& point) {
+  if (point.has("network.width")) return std::nullopt;
+  const bool has_depth = point.has("network.depth");
+  if (!is_recurrent(point.name("network.block").name)) {
+    return has_depth ? std::nullopt : std::optional(widths_in(stored));
+  }
+  if (!has_depth) return std::nullopt;
+  return nn::Widths::uniform(int(point.integer("network.depth")), stored.fan_in(1, WeightRole::first));
 }
 
 /// Layers of width `width` on top of the data's features.
@@ -45,23 +63,13 @@ void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& netw
                       fmt::format("the input has {} units, but a sample of data.source has {} features",
                                   input, network.data_set->width()));
   }
-  const nn::StoredWeights* stored = network.init.stored.get();
-  if (stored && !(widths_in(*stored) == network.widths)) {
-    std::vector<int> expected;
-    for (int l = 0; l <= std::min(network.depth(), 20); ++l) expected.push_back(network.widths[l]);
-    throw point.error(
-        "init.scheme",
-        fmt::format("the file has {} layers, from {} inputs to {} units, which are not those of "
-                    "the network: {} layers, widths {}{}; leave out network.depth and "
-                    "network.width, and the file sets them",
-                    stored->layers(), stored->fan_in(1), stored->fan_out(stored->layers()), network.depth(),
-                    fmt::join(expected, " "), network.depth() > 20 ? " ..." : ""));
+  if (network.init.stored) {
+    const std::string unfit = nn::complaint_of_weights(network);
+    if (!unfit.empty()) throw point.error("init.scheme", unfit);
   }
   const std::string complaint = nn::complaint_of_data(network);
   if (!complaint.empty()) throw point.error("data.source", complaint);
 }
-
-bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
 
 /// Refuses an option of other blocks.
 void require_block(const sweep::SweepPoint& point, std::string_view key, bool fits,
@@ -100,7 +108,9 @@ nn::Widths widths_of(const sweep::SweepPoint& point) {
     return nn::Widths::listed(std::vector<int>(list.begin(), list.end()));
   }
   const auto stored = stored_weights_of(point);
-  if (stored && !point.has("network.depth") && !point.has("network.width")) return widths_in(*stored);
+  if (stored) {
+    if (const std::optional<nn::Widths> widths = widths_left_to(*stored, point)) return *widths;
+  }
   for (const char* key : {"network.depth", "network.width"}) {
     if (!point.has(key)) throw point.error(key, "is missing; expected an integer, or network.widths instead");
   }
@@ -193,12 +203,6 @@ double transform_bias_of(const sweep::SweepPoint& point) {
 /// What a block with a skip cannot have.
 void require_skippable(const sweep::SweepPoint& point, const nn::NetworkSpec& network) {
   if (network.block == "dense") return;
-  if (stored_weights_of(point)) {
-    throw point.error("init.scheme",
-                      "is a file, which holds the one matrix per layer of a dense block, not "
-                      "those of a " +
-                          network.block + " block");
-  }
   if (point.has("network.widths")) {
     throw point.error("network.widths", "is given, but a " + network.block +
                                             " block needs equal widths; write depth and width");
@@ -378,6 +382,8 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   network.data = point.name("data.source").name;
   network.data_set = data_set_of(point);
   network.input_correlation = point.name("data.source").real("c_0", network.input_correlation);
+  network.grid = {.range = point.name("data.source").real("range", network.grid.range),
+                  .offset = point.name("data.source").real("offset", network.grid.offset)};
   network.batch = int(point.integer("data.batch"));
   network.backward.loss = point.name("backward.source").name;
   network.backward.shared = point.boolean("backward.shared");

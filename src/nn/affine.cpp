@@ -17,29 +17,25 @@ Factor<Real> Factor<Real>::of(double value) {
 }
 
 template <class Real>
-Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out, bool biased)
-    : fan_in_(fan_in), fan_out_(fan_out) {
+Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role) {
   const NetworkSpec& shared = bundle.front();
-  const bool is_stored = bool(shared.init.stored);
-  expect(!is_stored || role == WeightRole::first, "files hold one matrix per layer");
-  unit_weight_ = is_stored ? unit_weights<Real>(shared, layer)
-                           : unit_weights<Real>(*shared.init.scheme, shared.seed, layer, fan_in, fan_out,
-                                                role, shared.init.nonzeros);
+  const MatrixShape shape = shape_of(shared, layer, role);
+  fan_in_ = shape.fan_in;
+  fan_out_ = shape.fan_out;
+  unit_weight_ = unit_weights<Real>(shared, layer, role);
   unit_weight_squared_ = frobenius_squared(unit_weight_);
 
   for (const NetworkSpec& point : bundle) {
     expect(may_share_bundle(shared, point), "the points of a bundle share their unit weights");
     Member member;
     member.batch = point.batch;
-    member.weight_scale_exact =
-        is_stored ? nn::weight_scale(point, layer) : point.init.weight_scale(fan_in, fan_out, role);
+    member.weight_scale_exact = nn::weight_scale(point, layer, role);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
-    const double bias_scale = is_stored ? nn::bias_scale(point, layer) : point.init.effective_sigma_b(fan_in);
-    member.has_bias = biased && bias_scale > 0;
+    const double bias_scale = nn::bias_scale(point, layer, role);
+    member.has_bias = bias_scale > 0;
     if (member.has_bias) {
       const Factor<Real> std_of_bias = Factor<Real>::of(bias_scale);
-      member.bias = is_stored ? unit_bias<Real>(point, layer)
-                              : unit_bias<Real>(*point.init.scheme, point.seed, layer, fan_out, role);
+      member.bias = unit_bias<Real>(point, layer, role);
       member.bias_exponent = std_of_bias.exponent;
       scale(member.bias.row(0), std_of_bias.mantissa);
     }

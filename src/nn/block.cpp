@@ -6,7 +6,6 @@
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/nn/dense.hpp"
 #include "gradflow/nn/highway.hpp"
-#include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/recurrent.hpp"
 #include "gradflow/nn/residual.hpp"
 
@@ -60,17 +59,6 @@ BlockParts parts_of(const NetworkSpec& network) {
   BlockParts parts = block_of(network).parts(network);
   parts.normalises = network.normalization.kind != NormalizationKind::none;
   return parts;
-}
-
-bool bias_vanishes(const NetworkSpec& network, int layer, WeightRole matrix) {
-  const Normalization& n = network.normalization;
-  if (n.kind != NormalizationKind::batch) return false;
-  const bool is_dense = network.block == "dense";
-  const bool is_last = matrix == parts_of(network).matrices.back();
-  const bool phi_follows = is_dense || network.block == "postact_residual" || !is_last;
-  if (n.position == NormalizationPosition::post) return !phi_follows;
-  const bool is_passed_by = is_dense && layer == network.depth() && entry_of(network) == Entry::preactivation;
-  return n.position == NormalizationPosition::before && phi_follows && !is_passed_by;
 }
 
 int gates_of(const NetworkSpec& network) {

@@ -8,9 +8,7 @@
 namespace gradflow::nn {
 template <class Real>
 Dense<Real>::Dense(const Bundle& bundle, int layer)
-    : layer_(layer),
-      affine_(bundle, layer, WeightRole::first, bundle.front().widths.fan_in(layer),
-              bundle.front().widths.fan_out(layer)) {
+    : layer_(layer), affine_(bundle, layer, WeightRole::first) {
   for (const NetworkSpec& point : bundle) activations_.push_back(point.activation);
 }
 

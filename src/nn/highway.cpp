@@ -13,8 +13,8 @@ class Highway final : public Block<Real> {
   Highway(const Bundle& bundle, int layer)
       : layer_(layer),
         width_(bundle.front().widths.fan_out(layer)),
-        candidate_(bundle, layer, WeightRole::first, width_, width_),
-        gate_(bundle, layer, WeightRole::transform, width_, width_),
+        candidate_(bundle, layer, WeightRole::first),
+        gate_(bundle, layer, WeightRole::transform),
         sigmoid_(bundle.size(), Activation::named("sigmoid")) {
     for (const NetworkSpec& point : bundle) {
       activations_.push_back(point.activation);

@@ -51,7 +51,8 @@ template <class Real>
 State<Real> forward_into_loss(const NetworkSpec& network, int layer, const Block<Real>& last, State<Real> x,
                               const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
                               Failures& failures) {
-  if (!takes_logits(network)) return last.forward(std::move(x), stack, tape, observer, failures);
+  const bool wants_logits = takes_logits(network) && entry_of(network) == Entry::preactivation;
+  if (!wants_logits) return last.forward(std::move(x), stack, tape, observer, failures);
   LogitKeeper<Real> keeper(rows_of(stack), network.widths[layer], observer);
   State<Real> y = last.forward(std::move(x), stack, tape, keeper, failures);
   if (keeper.has_seen()) y.front() = std::move(keeper).logits();

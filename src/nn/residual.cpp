@@ -26,25 +26,24 @@ class ChainBuilder {
 
   /// The first matrix is shown, further ones are not.
   void add_product() {
-    const Widths& widths = bundle_.front().widths;
     const bool is_first = products_ == 0;
     const WeightRole role = is_first ? WeightRole::first : WeightRole::second;
     using Seen = typename Product<Real>::Shown;
     const Seen seen = is_first ? Seen{shown_.preact, shown_.dgrad} : Seen{};
     // Nobody asks for the gradient of the data, unless something stands between them and the weights.
     const bool wants_input_gradient = layer_ > 1 || !chain.empty();
-    chain.push_back(std::make_unique<Product<Real>>(
-        Affine<Real>(bundle_, layer_, role, is_first ? widths.fan_in(layer_) : widths.fan_out(layer_),
-                     widths.fan_out(layer_)),
-        role, seen, wants_input_gradient));
+    chain.push_back(std::make_unique<Product<Real>>(Affine<Real>(bundle_, layer_, role), role, seen,
+                                                    wants_input_gradient));
     ++products_;
   }
 
   /// phi with its normalisation.
   void add_activation(bool shows) {
     if (normalises(NormalizationPosition::before)) add_normalisation();
-    chain.push_back(std::make_unique<Activate<Real>>(bundle_, Counted{shown_.act, shown_.dgrad},
-                                                     shows && activations_ == 0));
+    // Shares are of the elements of the signal that is shown: further activations do not count.
+    const bool is_first = activations_ == 0;
+    const Counted counted = is_first ? Counted{shown_.act, shown_.dgrad} : Counted{};
+    chain.push_back(std::make_unique<Activate<Real>>(bundle_, counted, shows && is_first));
     ++activations_;
     if (normalises(NormalizationPosition::after)) add_normalisation();
   }

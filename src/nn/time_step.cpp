@@ -6,6 +6,7 @@
 
 #include "gradflow/core/random.hpp"
 #include "gradflow/nn/data.hpp"
+#include "gradflow/nn/recurrent.hpp"
 
 namespace gradflow::nn {
 namespace {
@@ -30,6 +31,19 @@ State<Real> joined(State<Real> front, State<Real> back) {
 }  // namespace
 
 template <class Real>
+void fill_step_input(std::uint64_t seed, int step, int sample, std::span<Real> x) {
+  fill_normal<Real>({seed, Purpose::step_input, std::uint32_t(step)}, std::uint32_t(sample), x);
+}
+
+std::vector<std::string> gate_names(const NetworkSpec& network) {
+  if (network.block == "gru") return {"candidate", "update", "reset"};
+  if (network.block != "lstm") return {};
+  std::vector<std::string> names{"candidate", "input", "output", "forget"};
+  names.resize(std::size_t(lstm_gates(network)));
+  return names;
+}
+
+template <class Real>
 TimeStep<Real>::TimeStep(const Bundle& bundle, int layer, int gates)
     : layer_(layer),
       time_(bundle.front().time_of(layer)),
@@ -40,15 +54,10 @@ TimeStep<Real>::TimeStep(const Bundle& bundle, int layer, int gates)
       gates_(gates),
       seed_(bundle.front().seed) {
   expect(bundle.front().widths.fan_in(layer) == width_, "every step is as wide as the one before");
-  const Recurrence& recurrence = bundle.front().recurrence;
-  const bool is_fed = level_ == 1 && recurrence.input == StepInput::data;
-  const int rows = gates * width_;
-  Shared shared{Affine<Real>(bundle, level_, WeightRole::first, width_, rows), {}, {}};
-  if (level_ > 1 || recurrence.input != StepInput::none) {
-    const int fan_in = is_fed ? recurrence.input_width : width_;
-    shared.input.emplace(bundle, level_, WeightRole::input, fan_in, rows, false);
-  }
-  if (is_fed) shared.samples = samples_of(bundle);
+  const StepInput outer = bundle.front().recurrence.input;
+  Shared shared{Affine<Real>(bundle, level_, WeightRole::first), {}, {}};
+  if (level_ > 1 || outer != StepInput::none) shared.input.emplace(bundle, level_, WeightRole::input);
+  if (level_ == 1 && outer == StepInput::data) shared.samples = samples_of(bundle);
   shared_ = std::make_shared<const Shared>(std::move(shared));
 }
 
@@ -127,11 +136,10 @@ Signal<Real> TimeStep<Real>::outer_input(const Passage<Real>& passage) const {
 template <class Real>
 Signal<Real> TimeStep<Real>::gaussian_input(const Passage<Real>& passage) const {
   Signal<Real> x(rows_of(passage.stack), width_);
-  const Stream stream{seed_, Purpose::step_input, std::uint32_t(time_)};
   passage.for_tiles([&](const RowRange& tile) {
     for_samples(tile, [&](int row) {
       const int sample = tile.first_sample + row - tile.first_row;
-      fill_normal<Real>(stream, std::uint32_t(sample), x.values.row(row).first(std::size_t(width_)));
+      fill_step_input<Real>(seed_, time_, sample, x.values.row(row).first(std::size_t(width_)));
     });
   });
   return x;
@@ -203,6 +211,8 @@ std::unique_ptr<WeightGradient<Real>> TimeStep<Real>::weight_gradient() const {
   return std::make_unique<MatrixGradients<Real>>(std::move(gradients));
 }
 
+template void fill_step_input(std::uint64_t, int, int, std::span<float>);
+template void fill_step_input(std::uint64_t, int, int, std::span<double>);
 template class TimeStep<float>;
 template class TimeStep<double>;
 

@@ -1,10 +1,12 @@
 #include "gradflow/pipeline/stage.hpp"
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/nn/logits.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "layer_measurement.hpp"
@@ -14,9 +16,9 @@
 namespace gradflow::pipeline {
 namespace {
 
-stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int batch) {
+stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int batch, bool cancels_bias) {
   return {.wgrad_squared = norms.weight_gradient_squared,
-          .bgrad_squared = norms.bias_gradient_squared,
+          .bgrad_squared = cancels_bias ? Scaled() : norms.bias_gradient_squared,
           .weight_squared = norms.weight_squared,
           .sample_squared_sum = norms.sample_squared_sum,
           .relative_error = norms.relative_error,
@@ -24,13 +26,24 @@ stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int ba
           .has_bias = norms.has_bias};
 }
 
-/// Runs one pass of one layer; a promise broken in it is told with the layer.
+/// Runs one pass of one layer; a promise broken in it is told with the layer. So is memory that ran out,
+/// which the plan had promised.
 template <class Pass>
 auto in_layer(int layer, Pass pass) {
   try {
     return pass();
   } catch (const BrokenPromise& broken) {
     throw BrokenPromise("layer " + std::to_string(layer) + ": " + broken.what());
+  } catch (const std::bad_alloc&) {
+    throw BrokenPromise("layer " + std::to_string(layer) + ": there is no memory left");
+  }
+}
+
+void seal_forward(std::vector<stats::LayerRecord>& records, bool side_by_side) {
+  if (side_by_side) {
+    parallel_for(int(records.size()), [&](int point) { records[std::size_t(point)].seal_forward(); });
+  } else {
+    for (stats::LayerRecord& record : records) record.seal_forward();
   }
 }
 
@@ -157,7 +170,8 @@ template <class Real>
 LayerMeasurement<Real>* Stage<Real>::measurement(int i) {
   std::unique_ptr<LayerMeasurement<Real>>& measurement = layers_[std::size_t(i)].measurement;
   if (!measurement && observed_[std::size_t(i)]) {
-    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, std::size_t(points_at(i)), block(i));
+    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, observation_.loss_scale,
+                                                           std::size_t(points_at(i)), block(i));
   }
   return measurement.get();
 }
@@ -234,7 +248,7 @@ State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, 
     nn::Observer<Real>& observer = measured ? static_cast<nn::Observer<Real>&>(measured->observer) : nobody;
     x = forward_through(i, microbatch, stack, std::move(x), tapes[std::size_t(i - piece.first)], observer);
     if (measured && microbatch == microbatches_ - 1) {
-      for (stats::LayerRecord& record : measured->records) record.seal_forward();
+      seal_forward(measured->records, stats::takes_long_to_seal(needs_));
     }
     // A piece that is taped for its backward pass, which follows at once, keeps its weights until then.
     checkpointing_.keeps_tapes() ? leave(i) : breathe_();
@@ -429,9 +443,9 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
     for (const WeightRole matrix : matrices_) {
       const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms(matrix);
       for (std::size_t point = 0; point < norms.size(); ++point) {
-        stats::GradientNorms& record = measured.records[point][matrix];
-        record = gradient_norms(norms[point], bundle_[point].batch);
-        if (nn::bias_vanishes(bundle_[point], first_layer_ + i, matrix)) record.bgrad_squared = {};
+        const nn::NetworkSpec& network = bundle_[point];
+        measured.records[point][matrix] = gradient_norms(
+            norms[point], network.batch, nn::bias_is_cancelled(network, first_layer_ + i, matrix));
       }
     }
     const std::vector<nn::NormalizationNorms> normalizations = measured.gradient->normalization_norms();
@@ -442,6 +456,7 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
     for (std::size_t point = 0; point < measured.records.size(); ++point) {
       const std::optional<int> row = row_of(point, i);
       if (!row) continue;
+      measured.records[point].seal();
       stats::fill(rows_[point].holding(*row), *row, measured.records[point], observation_.selection);
     }
     layers_[std::size_t(i)].measurement.reset();

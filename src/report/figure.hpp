@@ -44,11 +44,32 @@ inline constexpr std::size_t most_curves = 13, most_panels = 4;
 Figure draw_profiles(const store::ResultFile& file, const std::vector<Finding>& findings, const Plane& plane,
                      const ProfileKind& kind);
 
+/// One statistic with a further dimension, drawn by layer as colour.
+struct MapKind {
+  std::string_view heading;
+  std::string column;
+  std::string_view label;  ///< of the further dimension
+  bool is_signed;
+  std::string_view reading;  ///< how to read the picture
+};
+
+/// Those that a file has.
+std::vector<MapKind> map_kinds(const store::ResultFile& file);
+
+/// Layers across, the further dimension up, of the first measured point. Empty if there is none, or nothing
+/// but zeros.
+Figure draw_layer_map(const store::ResultFile& file, const std::vector<Finding>& findings,
+                      const MapKind& kind);
+
 /// Growth per layer against the first key, one curve for each value of the second. Empty unless a key is
 /// swept.
 Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane);
 
-/// Growth per layer over both keys, as colour. Empty unless two keys are swept.
+/// At most this many heat maps on a page, evenly chosen.
+inline constexpr std::size_t most_heat_maps = 12;
+
+/// Growth per layer over both keys, as colour; one scale of colours for all planes of the findings. Empty
+/// unless two keys are swept.
 Figure draw_heat_map(const std::vector<Finding>& findings, const Plane& plane);
 
 /// The prediction for one row of the plane, if `across` is sigma_w; else NaN.

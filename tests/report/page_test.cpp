@@ -143,6 +143,22 @@ TEST(ThePage, ShowsAHeatMapOnlyOfTwoKeys) {
   EXPECT_THAT(html_of(one_key, "one_key"), Not(HasSubstr("Where gradients vanish and explode")));
 }
 
+TEST(ThePage, ShowsAHeatMapForEveryValueOfAKeyWithoutAnAxis) {
+  SampleFile sample;
+  for (const char* activation : {"tanh", "relu"}) {
+    for (const double slope : {0.1, 0.2, 0.3}) {
+      for (const double sigma_w : {1.0, 1.5, 2.0, 2.5}) {
+        sample.points.push_back({.activation = activation, .sigma_w = sigma_w, .slope = slope});
+      }
+    }
+  }
+
+  const std::string html = html_of(sample, "three_keys");
+
+  EXPECT_EQ(count(html, "<h2>Where gradients vanish and explode: activation = "), 2);
+  EXPECT_THAT(html, AllOf(HasSubstr("explode: activation = tanh"), HasSubstr("explode: activation = relu")));
+}
+
 TEST(ThePage, EscapesEveryTextOfTheFile) {
   SampleFile sample = two_activations();
   sample.title = "<script>alert(1)</script>";
@@ -198,6 +214,33 @@ TEST(ThePage, StaysSmallForHundredsOfConfigurations) {
   EXPECT_LT(html.size(), 2'000'000u);
   EXPECT_EQ(count(html, "stroke-width=\"2.2\""), 13 * 4);
   EXPECT_THAT(html, HasSubstr("13 of 20 values of sigma_w are drawn, evenly chosen"));
+}
+
+TEST(Page, DrawsAHistogramByLayerWhereTheFileHasOne) {
+  SampleFile sample = two_activations();
+  const std::string without = html_of(sample, "without");
+  sample.magnitudes = true;
+
+  const std::string page = html_of(sample, "with");
+
+  EXPECT_THAT(without, Not(HasSubstr("Magnitudes of the gradient")));
+  EXPECT_THAT(page, AllOf(HasSubstr("Magnitudes of the gradient by layer"), HasSubstr("drawn for point 0")));
+  // The octaves that hold something, and no empty one beyond them.
+  const std::string figure = page.substr(page.find("<h2>Magnitudes"));
+  const std::string drawn = figure.substr(0, figure.find("</figure>"));
+  EXPECT_THAT(drawn, AllOf(HasSubstr(">-6<"), HasSubstr(">-5<")));
+  EXPECT_THAT(drawn, AllOf(Not(HasSubstr(">-7<")), Not(HasSubstr(">-4<"))));
+  EXPECT_EQ(count(page, "<figure"), count(without, "<figure") + 1);
+  EXPECT_THAT(badly_nested(drawn.substr(drawn.find("<svg"), drawn.find("</svg>") + 6 - drawn.find("<svg"))),
+              testing::IsEmpty());
+}
+
+TEST(Page, LeavesAHistogramOfAnUnmeasuredFileOut) {
+  SampleFile sample = two_activations();
+  sample.magnitudes = true;
+  for (SamplePoint& point : sample.points) point.status = store::Status::not_done;
+
+  EXPECT_THAT(html_of(sample, "unmeasured"), Not(HasSubstr("Magnitudes")));
 }
 
 }  // namespace

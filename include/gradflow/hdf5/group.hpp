@@ -14,4 +14,7 @@ void create_group(const File& file, const std::string& name);
 /// For its attributes. @throws Error if the file has no such group
 GroupHandle open_group(const File& file, const std::string& name);
 
+/// Names of what is in a group, sorted. @throws Error if the file has no such group
+std::vector<std::string> names_in(const File& file, const std::string& group);
+
 }  // namespace gradflow::hdf5

@@ -25,9 +25,8 @@ struct Factor {
 template <class Real>
 class Affine {
  public:
-  /// @param biased  whether the initialisation's bias is added; else the matrix stands alone
-  /// @pre the points may share a bundle
-  Affine(const Bundle& bundle, int layer, WeightRole role, int fan_in, int fan_out, bool biased = true);
+  /// @pre the points may share a bundle, and their block has such a matrix
+  Affine(const Bundle& bundle, int layer, WeightRole role);
 
   int fan_in() const noexcept { return fan_in_; }
   int fan_out() const noexcept { return fan_out_; }

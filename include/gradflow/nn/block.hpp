@@ -158,10 +158,6 @@ const BlockRow& block_of(const NetworkSpec& network);
 /// How many gates each weight matrix of a network computes: it has `gates * fan_out` rows.
 int gates_of(const NetworkSpec& network);
 
-/// Whether the bias of a matrix stands in front of batch normalisation, which takes every mean away: its
-/// gradient is 0, whatever rounding leaves of it. Not where the cotangent enters between the two.
-bool bias_vanishes(const NetworkSpec& network, int layer, WeightRole matrix);
-
 /// What of the blocks of a network can be measured.
 BlockParts parts_of(const NetworkSpec& network);
 

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "gradflow/nn/block.hpp"
 
@@ -15,6 +18,13 @@
 /// identity for the candidate and 0 for the gates. W_x takes the initialisation of W, without a bias, and
 /// exists only if the steps have inputs.
 namespace gradflow::nn {
+
+/// x_t of one sample, ~ N(0, I): a function of (seed, step, sample). @param x [width]
+template <class Real>
+void fill_step_input(std::uint64_t seed, int step, int sample, std::span<Real> x);
+
+/// Names of the gates, in the order in which they stand in the rows of a matrix.
+std::vector<std::string> gate_names(const NetworkSpec& network);
 
 /// h_t = phi(z_t), z_t = W h_{t-1} + b + W_x x_t (Elman 1990); of the block `leaky_rnn`
 /// h_t = (1 - leak) h_{t-1} + leak phi(z_t) (Jaeger 2007).
@@ -50,5 +60,9 @@ std::unique_ptr<Block<Real>> make_lstm(const Bundle& bundle, int layer);
 BlockParts lstm_parts(const NetworkSpec& network);
 int lstm_tape(const NetworkSpec& network);
 int lstm_gates(const NetworkSpec& network);
+
+/// What an lstm block adds to the rows of W h + b + W_x x_t beside b: forget_bias, or the biases of t_max.
+/// @return [gates * width]
+std::vector<double> lstm_gate_biases(const NetworkSpec& network);
 
 }  // namespace gradflow::nn
