@@ -15,8 +15,7 @@ struct FinalizeArguments {
 
 double bytes_in(const std::string& file) { return double(std::filesystem::file_size(file)); }
 
-int finalize(const mpi::Communicator& world, const FinalizeArguments& arguments) {
-  if (world.rank() != 0) return Exit::complete;
+int finalize(const FinalizeArguments& arguments) {
   const store::Joined joined = store::finalize(arguments.input, arguments.output);
   fmt::print("{}: {} of {} points done{}; {} instead of {}\n", arguments.output, joined.done, joined.points,
              joined.failed ? fmt::format(", {} failed", joined.failed) : "",
@@ -35,7 +34,7 @@ void add_finalize(CLI::App& program, Chosen& chosen) {
   command->add_option("FILE.h5", arguments->input, "the result file")->required();
   command->add_option("OUT.h5", arguments->output, "the new file")->required();
   command->callback([=, &chosen] {
-    chosen.command = [=](const mpi::Communicator& world) { return finalize(world, *arguments); };
+    chosen.reading = Reading{{arguments->input}, [=] { return finalize(*arguments); }};
   });
 }
 

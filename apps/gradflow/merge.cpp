@@ -16,8 +16,7 @@ struct MergeArguments {
   bool allow_mixed_numerics = false;
 };
 
-int merge(const mpi::Communicator& world, const MergeArguments& arguments) {
-  if (world.rank() != 0) return Exit::complete;
+int merge(const MergeArguments& arguments) {
   const bool named = !arguments.output.empty();
   const std::string& output = named ? arguments.output : arguments.files.front();
   const std::vector<std::filesystem::path> inputs(arguments.files.begin() + (named ? 0 : 1),
@@ -57,7 +56,7 @@ void add_merge(CLI::App& program, Chosen& chosen) {
   command->add_flag("--allow-mixed-numerics", arguments->allow_mixed_numerics,
                     "accept files whose arithmetic has other bits");
   command->callback([=, &chosen] {
-    chosen.command = [=](const mpi::Communicator& world) { return merge(world, *arguments); };
+    chosen.reading = Reading{arguments->files, [=] { return merge(*arguments); }};
   });
 }
 

@@ -54,8 +54,7 @@ void print_json(const store::Standing& now) {
   fmt::print("{}\n", json.dump(2));
 }
 
-int status(const mpi::Communicator& world, const StatusArguments& arguments) {
-  if (world.rank() != 0) return Exit::complete;
+int status(const StatusArguments& arguments) {
   const store::Standing now = store::standing_of(arguments.file);
   arguments.json ? print_json(now) : print(arguments.file, now);
   return Exit::complete;
@@ -72,7 +71,7 @@ void add_status(CLI::App& program, Chosen& chosen) {
   command->add_option("FILE.h5", arguments->file, "the result file")->required();
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
-    chosen.command = [=](const mpi::Communicator& world) { return status(world, *arguments); };
+    chosen.reading = Reading{{arguments->file}, [=] { return status(*arguments); }};
   });
 }
 

@@ -35,8 +35,7 @@ void print_json(const store::Verification& found) {
   fmt::print("{}\n", json.dump(2));
 }
 
-int verify(const mpi::Communicator& world, const VerifyArguments& arguments) {
-  if (world.rank() != 0) return Exit::complete;
+int verify(const VerifyArguments& arguments) {
   const store::ResultFile file = store::ResultFile::open(arguments.file);
   const store::Verification found = store::verify(file);
   arguments.json ? print_json(found) : print(file, found);
@@ -55,7 +54,7 @@ void add_verify(CLI::App& program, Chosen& chosen) {
   command->add_option("FILE.h5", arguments->file, "the result file")->required();
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
-    chosen.command = [=](const mpi::Communicator& world) { return verify(world, *arguments); };
+    chosen.reading = Reading{{arguments->file}, [=] { return verify(*arguments); }};
   });
 }
 
