@@ -69,7 +69,9 @@ bool covers_norm_of(const nn::Normalization& n) {
 /// least E x_L^2 / E x_l^2 of its size along x_l. That direction is one of N and no part of a wide layer, but
 /// where the stream's mean drifts (relu behind W) it outgrows the others: beyond a twentieth of all nothing
 /// is known.
-void forget_beyond_wide_layers(theory::ResidualProfile& profile, int width) {
+void forget_beyond_wide_layers(theory::ResidualProfile& profile, const nn::Activation& phi, int width) {
+  const double mean = theory::Moments(phi).mean(Scaled::of(1)).value();
+  if (std::abs(mean) < 1e-12) return;  // nothing drifts
   const double share = std::log10(0.05 * width);
   for (std::size_t l = 0; l < profile.log10_q.size(); ++l) {
     const double along_stream = profile.log10_q.back() - profile.log10_q[l];
@@ -92,14 +94,15 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
         n.position == NormalizationPosition::pre ? theory::NormPlacement::pre : theory::NormPlacement::post;
   }
   theory::ResidualProfile profile = theory::predict_residual(block, network.depth());
-  if (block.branch == theory::Branch::postact) forget_beyond_wide_layers(profile, network.widths[1]);
+  if (block.branch == theory::Branch::postact)
+    forget_beyond_wide_layers(profile, network.activation, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 
 BlockTheory of_highway(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   theory::ResidualProfile profile = theory::predict_highway(
       {network.activation, sigma_w, sigma_b, network.transform_bias}, network.depth());
-  forget_beyond_wide_layers(profile, network.widths[1]);
+  forget_beyond_wide_layers(profile, network.activation, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 
@@ -111,7 +114,9 @@ bool is_smooth_at_zero(const nn::Activation& phi) {
 /// A step in time from the state 0, which inputs and biases would leave; chrono gates are a step per unit.
 std::optional<theory::ZeroStateStep> zero_state_of(const nn::NetworkSpec& network, double sigma_b) {
   const nn::Recurrence& r = network.recurrence;
-  if (r.gaussian_input || sigma_b != 0 || r.t_max || !is_smooth_at_zero(network.activation)) return {};
+  if (r.input != nn::StepInput::none || r.stack > 1 || sigma_b != 0 || r.t_max ||
+      !is_smooth_at_zero(network.activation))
+    return {};
   const double slope = network.activation.slope(0);
   if (network.block == "rnn") return theory::rnn_step(slope);
   if (network.block == "leaky_rnn") return theory::leaky_rnn_step(r.leak, slope);
@@ -145,10 +150,10 @@ std::string known_to_block_theory(const nn::NetworkSpec& network) {
   const nn::Normalization& n = network.normalization;
   const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
   const nn::Recurrence& r = network.recurrence;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
                      int(n.position), n.epsilon, n.scale, n.shift, batch, network.residual.branch,
-                     network.residual.skip, network.residual.branch_layers, r.gaussian_input, r.leak,
-                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), network.transform_bias);
+                     network.residual.skip, network.residual.branch_layers, int(r.input), r.leak,
+                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), r.stack, network.transform_bias);
 }
 
 }  // namespace gradflow::experiment

@@ -80,7 +80,8 @@ void read_data_of(const sweep::SweepPoint& point, bool feeds, bool judges) {
   if (!network.data_set) return;
   at_key(point, "data.source", [&] {
     std::vector<float> first(std::size_t(network.data_set->width()));
-    if (feeds) network.data_set->copy(0, first);
+    const bool feeds_steps = network.recurrence.input == nn::StepInput::data;  // and those are everywhere
+    if (feeds || feeds_steps) network.data_set->copy(0, first);
     const std::string complaint = judges ? nn::complaint_of_labels(network) : "";
     if (!complaint.empty()) throw UserError(complaint);
   });
