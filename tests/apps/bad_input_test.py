@@ -55,7 +55,7 @@ MISTAKES_IN_THE_FILE = {
                                         ["network.normalization", "rnn", "does not normalise"]),
     "unknown preset": ("[data]", '[statistics]\npreset = "all"\n[data]', ["statistics.preset", "lean", "full"]),
     "unknown statistic": ("[data]", '[statistics]\nalso = ["act_efective_rank"]\n[data]',
-                          ["sweep.toml:8:8", "statistics.also", "act_efective_rank", "did you mean act_effective_rank?",
+                          ["sweep.toml:7:8", "statistics.also", "act_efective_rank", "did you mean act_effective_rank?",
                            "gradflow list statistics"]),
     "a statistic without a list": ("[data]", '[statistics]\nalso = "act_effective_rank"\n[data]',
                                    ["statistics.also", "list of texts"]),
