@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "block_theory.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -103,7 +104,7 @@ theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   dense.sigma_b.reserve(std::size_t(widths.depth()));
   dense.widths.reserve(std::size_t(widths.depth()) + 1);
   for (int layer = 1; layer <= widths.depth(); ++layer) {
-    dense.sigma_w.push_back(network.init.effective_sigma_w(widths.fan_in(layer), widths.fan_out(layer)));
+    dense.sigma_w.push_back(nn::effective_sigma_w(network, layer));
     dense.sigma_b.push_back(network.init.effective_sigma_b(widths.fan_in(layer)));
     dense.widths.push_back(widths[layer]);
   }
@@ -142,7 +143,7 @@ bool has_mean_field(nn::Distribution distribution) {
 
 bool theory_covers(const nn::NetworkSpec& network) {
   return network.data == "gaussian" && has_mean_field(network.init.scheme->distribution) &&
-         network.init.scheme->solved_by != nn::SolvedBy::depth;
+         network.init.scheme->solved_by != nn::SolvedBy::depth && !network.init.finds_scales();
 }
 
 /// "256x1001": each width with how often it follows itself.
@@ -187,6 +188,7 @@ Prediction predict_with(const nn::NetworkSpec& network, const CriticalOf& critic
   Prediction prediction{.profile = theory::Profile::unknown(network.depth())};
   if (!theory_covers(network)) return prediction;
   if (!is_plain_dense(network)) {
+    if (network.init.scheme->layer_scale != nn::LayerScale::plain) return prediction;
     add_block_theory(prediction, network);
     return prediction;
   }
