@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "gradflow/core/catalogue.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/experiment/prediction.hpp"
+#include "gradflow/nn/block.hpp"
 
 namespace gradflow::apps {
 namespace {
@@ -21,10 +23,19 @@ struct TheoryArguments {
   bool json = false;
 };
 
+/// Kinds of blocks, a set of bits.
+enum Kind : unsigned { layers = 1, streams = 2, steps = 4, every_kind = 7 };
+
+Kind kind_of(std::string_view block) {
+  if (find(nn::blocks(), "block", block).steps_in_time) return steps;
+  return block == "dense" ? layers : streams;
+}
+
 /// One number of a prediction.
 struct Figure {
   const char* name;  ///< for programs
   const char* title;
+  unsigned kinds;  ///< of blocks it may be known of
   double (*value)(const Prediction&);
 };
 
@@ -33,32 +44,68 @@ double log10_root(double square_factor) { return std::log10(square_factor) / 2; 
 
 constexpr double to_log10_norm = 0.5 / 2.302585092994046;  // from ln of a squared norm
 
+double last_of(const std::vector<double>& profile) {
+  return profile.empty() ? theory::not_known : profile.back();
+}
+
 constexpr std::array figures{
-    Figure{"q_star", "q*", [](const Prediction& p) { return p.asymptotics.fixed_point.q; }},
-    Figure{"c_star", "c*", [](const Prediction& p) { return p.asymptotics.c_star; }},
-    Figure{"chi1", "chi1", [](const Prediction& p) { return p.asymptotics.chi1; }},
-    Figure{"chi_parallel", "chi_par", [](const Prediction& p) { return p.asymptotics.chi_parallel; }},
-    Figure{"xi_q", "xi_q", [](const Prediction& p) { return p.asymptotics.depth_scale.q; }},
-    Figure{"xi_c", "xi_c", [](const Prediction& p) { return p.asymptotics.depth_scale.c; }},
-    Figure{"xi_grad", "xi_grad", [](const Prediction& p) { return p.asymptotics.depth_scale.gradient; }},
-    Figure{"critical_sigma_w", "critical", [](const Prediction& p) { return p.critical.sigma_w; }},
-    Figure{"dgrad_log10_rms_per_layer", "rms/layer",
+    Figure{"q_star", "q*", layers, [](const Prediction& p) { return p.asymptotics.fixed_point.q; }},
+    Figure{"c_star", "c*", layers, [](const Prediction& p) { return p.asymptotics.c_star; }},
+    Figure{"chi1", "chi1", layers, [](const Prediction& p) { return p.asymptotics.chi1; }},
+    Figure{"chi_parallel", "chi_par", layers, [](const Prediction& p) { return p.asymptotics.chi_parallel; }},
+    Figure{"xi_q", "xi_q", layers, [](const Prediction& p) { return p.asymptotics.depth_scale.q; }},
+    Figure{"xi_c", "xi_c", layers, [](const Prediction& p) { return p.asymptotics.depth_scale.c; }},
+    Figure{"xi_grad", "xi_grad", layers,
+           [](const Prediction& p) { return p.asymptotics.depth_scale.gradient; }},
+    Figure{"critical_sigma_w", "critical", layers, [](const Prediction& p) { return p.critical.sigma_w; }},
+    Figure{"dgrad_log10_rms_per_layer", "rms/layer", layers,
            [](const Prediction& p) { return log10_root(p.asymptotics.chi1); }},
-    Figure{"log10_norm_per_layer_mean", "typical",
+    Figure{"log10_norm_per_layer_mean", "typical", layers,
            [](const Prediction& p) { return p.increment.mean * to_log10_norm; }},
-    Figure{"log10_norm_per_layer_std", "+-",
+    Figure{"log10_norm_per_layer_std", "+-", layers,
            [](const Prediction& p) { return std::sqrt(p.increment.variance) * to_log10_norm; }},
+    Figure{"isometry_variance", "isometry", layers, [](const Prediction& p) { return p.isometry_variance; }},
+    Figure{"dead_network_probability", "P(dead)", layers,
+           [](const Prediction& p) { return p.dead_network_probability; }},
+    Figure{"dgrad_log10_rms_first_layer", "rms first", layers | streams,
+           [](const Prediction& p) { return p.profile.dgrad_log10_rms.front(); }},
+    Figure{"act_log10_q_last_layer", "q last", streams,
+           [](const Prediction& p) { return last_of(p.stream_log10_q); }},
+    Figure{"zero_state_direct", "direct", steps, [](const Prediction& p) { return p.zero_state.direct; }},
+    Figure{"zero_state_feedback", "feedback", steps,
+           [](const Prediction& p) { return p.zero_state.feedback; }},
+    Figure{"spectral_radius", "radius", steps, [](const Prediction& p) { return p.spectral_radius; }},
 };
 
-constexpr const char* meanings =
-    "q*, c*     where the variance and the correlation of two samples settle in deep layers\n"
-    "chi1       factor of E (dE/dz)^2 per layer there; chi_par: of a deviation of q from q*\n"
-    "xi         layers over which deviations of q and c shrink, and gradients change, by a factor e\n"
-    "critical   the sigma_w at which chi1 = 1 for this sigma_b\n"
-    "rms/layer  log10 of the change of the gradient's root mean square per layer from the last to the first\n"
-    "typical    mean and deviation of the change of log10 |dE/dz| per layer at this width, where exactly "
-    "known\n"
-    "-          no theory applies\n";
+struct Meaning {
+  unsigned kinds;
+  const char* text;
+};
+
+constexpr std::array meanings{
+    Meaning{layers, "q*, c*     where the variance and the correlation of two samples settle in deep layers"},
+    Meaning{layers, "chi1       factor of E (dE/dz)^2 per layer there; chi_par: of a deviation of q from q*"},
+    Meaning{layers,
+            "xi         layers over which deviations of q and c shrink, and gradients change, by a factor e"},
+    Meaning{layers, "critical   the sigma_w at which chi1 = 1 for this sigma_b"},
+    Meaning{
+        layers,
+        "rms/layer  log10 of the change of the gradient's root mean square per layer from the last to the "
+        "first"},
+    Meaning{layers,
+            "typical    mean and deviation of the change of log10 |dE/dz| per layer at this width, where "
+            "exactly known"},
+    Meaning{layers,
+            "isometry   variance of the squared singular values of dz_L/dz_1 over the square of their mean"},
+    Meaning{layers, "P(dead)    probability that a hidden layer loses one input altogether"},
+    Meaning{layers | streams,
+            "rms first  log10 of the gradient's root mean square at the first layer or block, 0 at the last"},
+    Meaning{streams, "q last     log10 of the mean square of the stream behind the last block"},
+    Meaning{steps,
+            "direct     a of a step d state_t / d state_(t-1) = a I + b W at the zero state; feedback: b"},
+    Meaning{steps, "radius     |a| + |b| sigma_w: gradients in time vanish below 1"},
+    Meaning{every_kind, "-          no theory applies"},
+};
 
 std::string written(double value) { return std::isnan(value) ? "-" : fmt::format("{:.5g}", value); }
 
@@ -88,17 +135,35 @@ std::string label_of(const sweep::Sweep& sweep, const sweep::SweepPoint& point) 
   return label.empty() ? "the one configuration" : label;
 }
 
-void print_header() {
-  for (const Figure& figure : figures) fmt::print("{:>12}", figure.title);
-  fmt::print("  {:<9} {:<10} {}\n", "phase", "q* is", "configuration");
-}
-
-void print_line(const Prediction& prediction, const std::string& label) {
-  for (const Figure& figure : figures) fmt::print("{:>12}", written(figure.value(prediction)));
+void print_phase(const Prediction& prediction) {
   const theory::Phase phase = theory::phase_of(prediction.asymptotics.chi1);
   const bool known = phase != theory::Phase::unknown;
-  fmt::print("  {:<9} {:<10} {}\n", known ? theory::name(phase) : "-",
-             known ? theory::name(prediction.asymptotics.fixed_point.stability) : "-", label);
+  fmt::print("  {:<9} {:<10}", known ? theory::name(phase) : "-",
+             known ? theory::name(prediction.asymptotics.fixed_point.stability) : "-");
+}
+
+/// Of every block of the sweep.
+unsigned kinds_of(const sweep::Sweep& sweep) {
+  unsigned kinds = 0;
+  experiment::for_each_configuration(
+      sweep, [&](const sweep::SweepPoint& point) { kinds |= kind_of(point.name("network.block").name); });
+  return kinds;
+}
+
+void print_header(unsigned kinds) {
+  for (const Figure& figure : figures) {
+    if ((figure.kinds & kinds) != 0) fmt::print("{:>12}", figure.title);
+  }
+  if ((kinds & layers) != 0) fmt::print("  {:<9} {:<10}", "phase", "q* is");
+  fmt::print("  configuration\n");
+}
+
+void print_line(const Prediction& prediction, const std::string& label, unsigned kinds) {
+  for (const Figure& figure : figures) {
+    if ((figure.kinds & kinds) != 0) fmt::print("{:>12}", written(figure.value(prediction)));
+  }
+  if ((kinds & layers) != 0) print_phase(prediction);
+  fmt::print("  {}\n", label);
 }
 
 /// JSON has no NaN and no infinity.
@@ -128,11 +193,15 @@ void for_each_prediction(const sweep::Sweep& sweep, const Visit& visit) {
 
 void print_predictions(const sweep::Sweep& sweep) {
   if (!sweep.title().empty()) fmt::print("{}\n\n", sweep.title());
-  print_header();
+  const unsigned kinds = kinds_of(sweep);
+  print_header(kinds);
   for_each_prediction(sweep, [&](const sweep::SweepPoint& point, const Prediction& prediction) {
-    print_line(prediction, label_of(sweep, point));
+    print_line(prediction, label_of(sweep, point), kinds);
   });
-  fmt::print("\n{}", meanings);
+  fmt::print("\n");
+  for (const Meaning& meaning : meanings) {
+    if ((meaning.kinds & kinds) != 0) fmt::print("{}\n", meaning.text);
+  }
 }
 
 /// One configuration a line inside an array: what is printed does not have to be held.

@@ -71,6 +71,27 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 
+/// Whether one number says how phi leaves 0.
+bool is_smooth_at_zero(const nn::Activation& phi) {
+  return phi.zero_at_zero() && phi.slope(1e-30) == phi.slope(-1e-30);
+}
+
+/// A step in time from the state 0, which inputs and biases would leave; chrono gates are a step per unit.
+std::optional<theory::ZeroStateStep> zero_state_of(const nn::NetworkSpec& network, double sigma_b) {
+  const nn::Recurrence& r = network.recurrence;
+  if (r.gaussian_input || sigma_b != 0 || r.t_max || !is_smooth_at_zero(network.activation)) return {};
+  const double slope = network.activation.slope(0);
+  if (network.block == "rnn") return theory::rnn_step(slope);
+  if (network.block == "leaky_rnn") return theory::leaky_rnn_step(r.leak, slope);
+  theory::ZeroStateStep step = theory::gru_step();  // one phi behind W
+  step.feedback *= slope;
+  if (network.block == "gru") return step;
+  if (network.block != "lstm") return {};
+  step = r.forget_gate ? theory::lstm_step(r.forget_bias) : theory::lstm_step_without_forget_gate();
+  step.feedback *= slope * slope;  // and one between the cell and h
+  return step;
+}
+
 }  // namespace
 
 BlockTheory block_theory(const nn::NetworkSpec& network) {
@@ -81,15 +102,20 @@ BlockTheory block_theory(const nn::NetworkSpec& network) {
   const double sigma_w = network.init.effective_sigma_w(width, width);
   const double sigma_b = network.init.effective_sigma_b(width);
   if (network.block == "dense") return of_normalised(network, sigma_w, sigma_b);
-  return network.block.ends_with("residual") ? of_residual(network, sigma_w, sigma_b) : BlockTheory();
+  if (network.block.ends_with("residual")) return of_residual(network, sigma_w, sigma_b);
+  BlockTheory known;
+  known.zero_state = zero_state_of(network, sigma_b);
+  return known;
 }
 
 std::string known_to_block_theory(const nn::NetworkSpec& network) {
   const nn::Normalization& n = network.normalization;
   const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind), int(n.position), n.epsilon,
-                     n.scale, n.shift, batch, network.residual.branch, network.residual.skip,
-                     network.residual.branch_layers);
+  const nn::Recurrence& r = network.recurrence;
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
+                     int(n.position), n.epsilon, n.scale, n.shift, batch, network.residual.branch,
+                     network.residual.skip, network.residual.branch_layers, r.gaussian_input, r.leak,
+                     r.forget_gate, r.forget_bias, r.t_max.value_or(0));
 }
 
 }  // namespace gradflow::experiment

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gradflow/nn/network.hpp"
+#include "gradflow/theory/recurrent.hpp"
 
 namespace gradflow::experiment {
 
@@ -13,6 +15,7 @@ struct BlockTheory {
   std::vector<double> dgrad_log10_rms;                     ///< [depth] of Role::dgrad, 0 at the last layer
   std::vector<double> act_log10_q;                         ///< [depth] of the stream
   double rate = std::numeric_limits<double>::quiet_NaN();  ///< factor of E dgrad^2 per layer, if it is one
+  std::optional<theory::ZeroStateStep> zero_state{};       ///< of a step in time
 };
 
 /// @pre N(0, 1) data, random cotangent, weights of equal variance in every layer

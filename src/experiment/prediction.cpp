@@ -6,12 +6,15 @@
 #include <functional>
 #include <limits>
 #include <numbers>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "block_theory.hpp"
 #include "gradflow/nn/layer_weights.hpp"
+#include "gradflow/theory/dead_units.hpp"
+#include "gradflow/theory/jacobian.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -91,6 +94,21 @@ constexpr std::array point_columns{
                 "chi1(sigma_w, sigma_b) = 1", [](const Prediction& p) { return p.critical.sigma_w; }},
     PointColumn{"theory_critical_stability", "what the variance does near the critical q*", stability_meaning,
                 [](const Prediction& p) { return double(p.critical.stability); }},
+    PointColumn{"theory_dead_network_probability", "probability that one input is lost in a hidden layer",
+                "1 - prod_{l=1}^{L-1} (1 - 2^-N_l)",
+                [](const Prediction& p) { return p.dead_network_probability; }},
+    PointColumn{"theory_isometry_variance",
+                "variance of the squared singular values of dz_L/dz_1 over the square of their mean",
+                "(L - 1) (mu_2/mu_1^2 - 1 - s_1), mu_k = E phi'^(2k) at q*",
+                [](const Prediction& p) { return p.isometry_variance; }},
+    PointColumn{"theory_zero_state_direct", "a of a step in time at the zero state, a I + b W",
+                "lstm: f; gru: u; leaky_rnn: 1 - leak; rnn: 0",
+                [](const Prediction& p) { return p.zero_state.direct; }},
+    PointColumn{"theory_zero_state_feedback", "b of a step in time at the zero state, a I + b W",
+                "lstm: i o; gru: (1 - u) r; leaky_rnn: leak phi'(0); rnn: phi'(0)",
+                [](const Prediction& p) { return p.zero_state.feedback; }},
+    PointColumn{"theory_spectral_radius", "of a step in time at the zero state, in wide layers",
+                "|a| + |b| sigma_w", [](const Prediction& p) { return p.spectral_radius; }},
 };
 
 theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
@@ -132,6 +150,27 @@ theory::Increment increment_of(const nn::NetworkSpec& network, const theory::Den
     default:
       return {};
   }
+}
+
+/// For one input: every gate of a layer whose predecessor lives is a fair coin, whatever the width.
+double dead_network_probability_of(const nn::NetworkSpec& network, const theory::DenseNetwork& dense) {
+  const nn::Activation& phi = network.activation;
+  const auto is_zero = [](double sigma) { return sigma == 0; };
+  const bool is_relu = phi.positively_homogeneous() && phi.slope(-1) == 0 && phi.slope(1) != 0;
+  if (!is_relu || !std::ranges::all_of(dense.sigma_b, is_zero)) return no_value;
+  if (std::ranges::any_of(dense.sigma_w, is_zero)) return no_value;
+  if (all_equal(dense.widths)) return theory::dead_network_probability(dense.widths[0], network.depth() - 1);
+  return theory::dead_network_probability(
+      std::span(dense.widths).subspan(1, std::size_t(network.depth()) - 1));
+}
+
+/// Of the Jacobian between the first and the last preactivation, square layers at q*.
+double isometry_variance_of(const nn::NetworkSpec& network, const theory::DenseNetwork& dense, double q) {
+  const bool any_q = network.activation.positively_homogeneous();
+  if (!all_equal(dense.widths) || !all_equal(dense.sigma_w) || !all_equal(dense.sigma_b)) return no_value;
+  if (dense.sigma_w[0] == 0 || !(any_q || std::isfinite(q))) return no_value;
+  return theory::isometry_variance(network.activation, any_q ? 1 : q, network.depth() - 1,
+                                   network.init.scheme->distribution == nn::Distribution::orthogonal);
 }
 
 /// Weights whose sums become normal at infinite width, each unit's independent of the others'.
@@ -180,6 +219,10 @@ void add_block_theory(Prediction& prediction, const nn::NetworkSpec& network) {
   prediction.stream_log10_q = std::move(known.act_log10_q);
   prediction.asymptotics.chi1 = known.rate;
   prediction.asymptotics.depth_scale.gradient = 1 / std::abs(std::log(known.rate));
+  if (!known.zero_state) return;
+  prediction.zero_state = *known.zero_state;
+  const double sigma_w = network.init.effective_sigma_w(network.widths[1], network.widths[1]);
+  prediction.spectral_radius = theory::spectral_radius(prediction.zero_state, sigma_w);
 }
 
 using CriticalOf = std::function<theory::CriticalPoint(const nn::Activation&, double sigma_b)>;
@@ -204,6 +247,8 @@ Prediction predict_with(const nn::NetworkSpec& network, const CriticalOf& critic
         theory::asymptotics(dense.activation, dense.sigma_w[0], dense.sigma_b[0], dense.input_square);
   }
   prediction.increment = increment_of(network, dense);
+  prediction.dead_network_probability = dead_network_probability_of(network, dense);
+  prediction.isometry_variance = isometry_variance_of(network, dense, prediction.asymptotics.fixed_point.q);
   if (all_equal(dense.sigma_b)) prediction.critical = critical_of(dense.activation, dense.sigma_b[0]);
   return prediction;
 }

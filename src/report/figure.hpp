@@ -48,7 +48,11 @@ Figure draw_profiles(const store::ResultFile& file, const std::vector<Finding>& 
 /// swept.
 Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane);
 
-/// Growth per layer over both keys, as colour. Empty unless two keys are swept.
+/// At most this many heat maps on a page, evenly chosen.
+inline constexpr std::size_t most_heat_maps = 12;
+
+/// Growth per layer over both keys, as colour; one scale of colours for all planes of the findings. Empty
+/// unless two keys are swept.
 Figure draw_heat_map(const std::vector<Finding>& findings, const Plane& plane);
 
 /// The prediction for one row of the plane, if `across` is sigma_w; else NaN.

@@ -54,8 +54,8 @@ HeatMap::HeatMap(const std::vector<Finding>& findings, const Plane& plane)
       rows_(evenly_chosen(plane.up.size(), most_rows)),
       cell_width_((figure_width - map_margins.left - bar_width) / double(columns_.size())),
       cell_height_(std::clamp(360 / double(rows_.size()), 6.0, 46.0)) {
-  for (const std::optional<std::size_t>& cell : plane.cells) {
-    const double growth = cell ? std::abs(findings[*cell].verdict.growth.log10_per_layer) : 0;
+  for (const Finding& finding : findings) {
+    const double growth = std::abs(finding.verdict.growth.log10_per_layer);
     if (std::isfinite(growth)) limit_ = std::max(limit_, growth);
   }
 }

@@ -34,6 +34,7 @@ class Page {
   void write_summary();
   void write_figures();
   void write_figure(std::string_view heading, const Figure& figure, std::string_view reading);
+  void write_heat_maps(const std::vector<Plane>& planes);
   void write_table();
   void write_rules();
   void write_row(const Finding& finding);
@@ -80,7 +81,8 @@ void Page::write_figure(std::string_view heading, const Figure& figure, std::str
 void Page::write_figures() {
   std::vector<Configuration> all;
   for (const Finding& finding : findings_) all.push_back(finding.configuration);
-  const Plane plane = plane_of(all);
+  const std::vector<Plane> planes = planes_of(all);
+  const Plane& plane = planes.front();
   const std::vector<ProfileKind> kinds = profile_kinds(file_);
   const auto write_profiles = [&](const ProfileKind& kind) {
     write_figure(kind.heading, draw_profiles(file_, findings_, plane, kind), kind.reading);
@@ -92,11 +94,22 @@ void Page::write_figures() {
       "The slope of the curves above: zero keeps the gradient's size, +0.01 multiplies it by 10^0.01 (2.3 %) "
       "with every layer towards the input. Where the curve crosses zero lies the network that can be "
       "deepest.");
-  write_figure(
-      "Where gradients vanish and explode", draw_heat_map(findings_, plane),
-      "The same slopes as colours: blue vanishes, red explodes, pale is trainable. Colours follow the square "
-      "root of the slope, which spreads them around zero.");
+  write_heat_maps(planes);
   for (std::size_t i = 1; i < kinds.size(); ++i) write_profiles(kinds[i]);
+}
+
+void Page::write_heat_maps(const std::vector<Plane>& planes) {
+  const std::vector<std::size_t> chosen = evenly_chosen(planes.size(), most_heat_maps);
+  for (const std::size_t i : chosen) {
+    const std::string where = planes[i].held.empty() ? "" : ": " + planes[i].held;
+    write_figure(
+        "Where gradients vanish and explode" + where, draw_heat_map(findings_, planes[i]),
+        "The same slopes as colours: blue vanishes, red explodes, pale is trainable. Colours follow the "
+        "square root of the slope, which spreads them around zero.");
+  }
+  if (chosen.size() < planes.size() && !draw_heat_map(findings_, planes.front()).svg.empty()) {
+    fmt::print(out_, "<p>{} of {} planes are drawn, evenly chosen.</p>\n", chosen.size(), planes.size());
+  }
 }
 
 void Page::write_row(const Finding& finding) {

@@ -83,36 +83,46 @@ std::size_t position(const PlaneAxis& axis, const Configuration& configuration) 
   return std::size_t(std::ranges::find(axis.texts, text) - axis.texts.begin());
 }
 
+/// The values of the keys without an axis, as a person reads them.
+std::string held_at(const Configuration& configuration, const std::vector<Key>& keys) {
+  std::string held;
+  for (std::size_t i = 2; i < keys.size(); ++i) {
+    const KeyValue& value = configuration.values[keys[i]];
+    held = listed(held, value.key + " = " + (value.text.empty() ? "none" : value.text));
+  }
+  return held;
+}
+
 }  // namespace
 
 bool PlaneAxis::is_numeric() const {
   return std::ranges::all_of(numbers, [](double number) { return std::isfinite(number); });
 }
 
-Plane plane_of(const Configurations& configurations) {
+Plane plane_of(const Configurations& configurations) { return planes_of(configurations).front(); }
+
+std::vector<Plane> planes_of(const Configurations& configurations) {
   expect(!configurations.empty(), "a plane of at least one configuration");
   const std::vector<Key> keys = keys_by_axis(configurations);
-  Plane plane{keys.empty() ? no_axis() : axis_of(configurations, keys[0]),
-              keys.size() < 2 ? no_axis() : axis_of(configurations, keys[1]),
-              {},
-              ""};
+  const Plane empty{keys.empty() ? no_axis() : axis_of(configurations, keys[0]),
+                    keys.size() < 2 ? no_axis() : axis_of(configurations, keys[1]),
+                    {},
+                    ""};
 
-  const Configuration& first = configurations.front();
-  const auto is_held = [&](const Configuration& c) {
-    return std::all_of(keys.begin() + std::ptrdiff_t(std::min<std::size_t>(2, keys.size())), keys.end(),
-                       [&](Key key) { return c.values[key].text == first.values[key].text; });
-  };
-  plane.cells.resize(plane.across.size() * plane.up.size());
+  std::vector<Plane> planes;
+  std::map<std::string, std::size_t> known;
   for (std::size_t i = 0; i < configurations.size(); ++i) {
-    if (!is_held(configurations[i])) continue;
+    const std::string held = held_at(configurations[i], keys);
+    const auto [place, is_new] = known.emplace(held, planes.size());
+    if (is_new) {
+      planes.push_back(empty);
+      planes.back().held = held;
+    }
+    Plane& plane = planes[place->second];
     const std::size_t row = position(plane.up, configurations[i]);
     plane.cells[row * plane.across.size() + position(plane.across, configurations[i])] = i;
   }
-  for (std::size_t i = 2; i < keys.size(); ++i) {
-    const KeyValue& value = first.values[keys[i]];
-    plane.held = listed(plane.held, value.key + " = " + (value.text.empty() ? "none" : value.text));
-  }
-  return plane;
+  return planes;
 }
 
 }  // namespace gradflow::report

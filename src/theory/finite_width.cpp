@@ -127,4 +127,10 @@ double squared_norm_second_moment(double slope, std::span<const int> widths) {
   return moment;
 }
 
+double orthogonal_squared_norm_second_moment(double slope, std::span<const int> widths) {
+  double moment = 1;
+  for (int n : widths) moment *= (n + kappa(slope)) / (n + 2);
+  return moment;
+}
+
 }  // namespace gradflow::theory

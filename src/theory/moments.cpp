@@ -26,6 +26,7 @@ std::vector<double> breaks_of(const nn::Activation& phi) {
 }
 
 bool is_sine(const nn::Activation& phi) { return phi.name() == "sin"; }
+bool is_erf(const nn::Activation& phi) { return phi.name() == "erf"; }
 
 /// P(x1 > 0, x2 > 0) for unit Gaussians of correlation c.
 double both_positive(double c) { return (std::numbers::pi - std::acos(c)) / (2 * std::numbers::pi); }
@@ -41,6 +42,19 @@ double sine_product(double q, double c) {  // exp(-q) sinh(qc), safe at both end
 
 double cosine_product(double q, double c) {  // exp(-q) cosh(qc)
   return (std::exp(-q * (1 - c)) + std::exp(-q * (1 + c))) / 2;
+}
+
+/// (1 + 2q)^2 - (2qc)^2, without cancellation where c is near 1: all moments of erf are made of it (Williams,
+/// Computing with Infinite Networks, NIPS 1997).
+double erf_determinant(double q, double c) { return 1 + 4 * q + 4 * q * q * (1 - c) * (1 + c); }
+
+/// 2/pi asin(2qc / (1 + 2q)).
+double erf_product(double q, double c) {
+  return 2 / std::numbers::pi * std::atan2(2 * q * c, std::sqrt(erf_determinant(q, c)));
+}
+
+double erf_slope_product(double q, double c) {
+  return 4 / std::numbers::pi / std::sqrt(erf_determinant(q, c));
 }
 
 }  // namespace
@@ -83,6 +97,7 @@ Scaled Moments::square(Scaled q) const {
   if (activation_.positively_homogeneous()) return q * slope_square(q);
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(-std::expm1(-2 * value) / 2) * square_ratio(q);
+  if (is_erf(activation_)) return Scaled::of(erf_product(value, 1)) * square_ratio(q);
   const Curve phi_squared = [this](double z) { return activation_.value(z) * activation_.value(z); };
   return Scaled::of(gaussian_mean(phi_squared, 0, std::sqrt(value), shape_)) * square_ratio(q);
 }
@@ -93,6 +108,7 @@ Scaled Moments::slope_square(Scaled q) const {
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of((1 + std::exp(-2 * value)) / 2);
+  if (is_erf(activation_)) return Scaled::of(erf_slope_product(value, 1)) * density_ratio(q);
   const Curve slope_squared = [this](double z) { return activation_.slope(z) * activation_.slope(z); };
   return Scaled::of(gaussian_mean(slope_squared, 0, std::sqrt(value), shape_)) * density_ratio(q);
 }
@@ -115,6 +131,10 @@ Scaled Moments::slope_fourth(Scaled q) const {
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of((3 + 4 * std::exp(-2 * value) + std::exp(-8 * value)) / 8);
+  if (is_erf(activation_)) {
+    const double at_zero = 4 / std::numbers::pi;
+    return Scaled::of(at_zero * at_zero / std::sqrt(1 + 8 * value)) * density_ratio(q);
+  }
   const Curve slope_fourth = [this](double z) { return std::pow(activation_.slope(z), 4); };
   return Scaled::of(gaussian_mean(slope_fourth, 0, std::sqrt(value), shape_)) * density_ratio(q);
 }
@@ -123,12 +143,14 @@ Scaled Moments::growth(Scaled q) const {
   if (activation_.positively_homogeneous()) return slope_square(q);
   double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(std::exp(-2 * value));
+  const Scaled density = density_ratio(q);
+  if (is_erf(activation_))
+    return Scaled::of(erf_slope_product(value, 1) / (1 + 2 * value)) * density * density * density;
   // Where phi(0) != 0 the mean is a small difference: below this q it would lose more digits than its limit
   // differs by.
   if (!activation_.zero_at_zero()) value = std::max(value, 0x1p-26);
   const double deviation = std::sqrt(value);
   const Curve gain = [&](double z) { return activation_.value(z) * activation_.slope(z) * (z / deviation); };
-  const Scaled density = density_ratio(q);
   return Scaled::of(gaussian_mean(gain, 0, deviation, shape_) / deviation) * density * density * density;
 }
 
@@ -140,6 +162,7 @@ Scaled Moments::product(Scaled q, double c) const {
   }
   const double value = inner(q).value();
   if (is_sine(activation_)) return Scaled::of(sine_product(value, c)) * square_ratio(q);
+  if (is_erf(activation_)) return Scaled::of(erf_product(value, c)) * square_ratio(q);
   const Curve phi = [this](double z) { return activation_.value(z); };
   return Scaled::of(gaussian_product_mean(phi, std::sqrt(value), c, shape_)) * square_ratio(q);
 }
@@ -153,6 +176,7 @@ Scaled Moments::slope_product(Scaled q, double c) const {
   if (is_sine(activation_)) return Scaled::of(cosine_product(value, c));
   const Curve slope = [this](double z) { return activation_.slope(z); };
   const Scaled density = density_ratio(q);
+  if (is_erf(activation_)) return Scaled::of(erf_slope_product(value, c)) * density * density;
   return Scaled::of(gaussian_product_mean(slope, std::sqrt(value), c, shape_)) * density * density;
 }
 

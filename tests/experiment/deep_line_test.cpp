@@ -158,5 +158,31 @@ TEST(Sigmoid, Float32ElementsWouldVanishAbout70LayersBelowTheLast) {
   EXPECT_THAT(network.column("dgrad_zero_fraction"), testing::Each(0));
 }
 
+// A plain float32 sum of squares loses a gradient at twice the distance from 1: it is 0 as soon as every
+// element is at most 2^-75, whose square rounds to 0. That is 37 layers below a cotangent of N(0, 1)
+// elements, 35 below one of norm 1.
+TEST(Sigmoid, PlainSumsOfSquaresWouldBeZero37LayersBelowTheLast) {
+  constexpr int units = 256;
+  const MeasuredPoint network = measure_one(fmt::format(R"(
+    network = {{ activation = "sigmoid", depth = 50, width = {} }}
+    init = {{ sigma_w = 1.0 }}
+    data = {{ batch = 1 }}
+  )",
+                                                        units));
+
+  const double unseen = -75 * Scaled::log10_of_2;
+  const auto layers_until_unseen = [&](double log10_of_cotangent) {
+    std::vector<double> absmax = network.column("dgrad_log10_absmax");
+    std::ranges::reverse(absmax);
+    const auto found =
+        std::ranges::find_if(absmax, [&](double x) { return x - log10_of_cotangent <= unseen; });
+    return int(found - absmax.begin());
+  };
+  // The largest of 256 normal numbers is 2.8 +- 0.4 standard deviations, 0.1 layers; the walk of 37 layers
+  // is one of 0.1, and whole layers are counted.
+  EXPECT_NEAR(layers_until_unseen(0), 37, 1);
+  EXPECT_NEAR(layers_until_unseen(std::log10(std::sqrt(units))), 35, 1);
+}
+
 }  // namespace
 }  // namespace gradflow::experiment

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -103,6 +104,70 @@ TEST_P(Homogeneous, WeightsTimesTheirGradientIsTheSameInEveryLayer) {
   // Every factor has come through at most five products of up to 50 terms in float64: 1e-14 of a term.
   for (const Sum& sum : sums) EXPECT_NEAR(sum.value, sums.front().value, 1e-14 * sum.of_magnitudes);
   EXPECT_GT(std::abs(sums.front().value), 1e-3 * sums.front().of_magnitudes);
+}
+
+/// [fan_out][fan_in] in true values, one row after the other.
+using Flat = std::vector<double>;
+
+Flat weights_of(const nn::NetworkSpec& network, int layer) {
+  const int fan_in = network.widths.fan_in(layer), fan_out = network.widths.fan_out(layer);
+  const auto z = nn::unit_weights<double>(*network.init.scheme, network.seed, layer, fan_in, fan_out);
+  const double scale = network.init.weight_scale(fan_in, fan_out);
+  Flat w;
+  for (int i = 0; i < fan_out; ++i) {
+    for (int j = 0; j < fan_in; ++j) w.push_back(scale * z(i, j));
+  }
+  return w;
+}
+
+/// dE/dW_l, E being the mean over samples.
+Flat gradient_of(const nn::NetworkSpec& network, int layer, const nn::Recording& recording) {
+  const nn::Samples& h = layer == 1 ? recording.input[0] : recording.layer(layer - 1).act[0];
+  const nn::Samples& dz = recording.layer(layer).dgrad[0];
+  const int fan_in = network.widths.fan_in(layer), fan_out = network.widths.fan_out(layer);
+  Flat g;
+  for (int i = 0; i < fan_out; ++i) {
+    for (int j = 0; j < fan_in; ++j) {
+      double sum = 0;
+      for (std::size_t s = 0; s < h.size(); ++s) sum += dz[s][std::size_t(i)] * h[s][std::size_t(j)];
+      g.push_back(sum / double(h.size()));
+    }
+  }
+  return g;
+}
+
+double squared(const Flat& x) { return std::inner_product(x.begin(), x.end(), x.begin(), 0.0); }
+
+// A step of gradient descent changes |W_l|^2 by -2 eta <W_l, g_l> + eta^2 |g_l|^2, and the first term is the
+// same in every layer: |W_l|^2 - |W_{l+1}|^2 changes by eta^2 (|g_l|^2 - |g_{l+1}|^2) (Du, Hu & Lee 2018).
+TEST_P(Homogeneous, GradientDescentKeepsTheBalanceOfLayersToSecondOrder) {
+  const double eta = 0.5;
+  nn::NetworkSpec network;
+  network.widths = nn::Widths::listed({20, 40, 30, 50, 40, 10});
+  network.activation = nn::Activation::named(GetParam());
+  network.init = nn::Initialisation::make("he_normal");
+  network.batch = 5;
+
+  const nn::Recording recording = nn::record<double>({network});
+
+  Flat change, second_order, weights;
+  for (int layer = 1; layer <= network.depth(); ++layer) {
+    const Flat w = weights_of(network, layer), g = gradient_of(network, layer, recording);
+    Flat stepped = w;
+    for (std::size_t k = 0; k < w.size(); ++k) stepped[k] -= eta * g[k];
+    weights.push_back(squared(stepped) + squared(w));
+    change.push_back(squared(stepped) - squared(w));
+    second_order.push_back(eta * eta *
+                           recording.layer(layer).gradients.front().weight_gradient_squared.value());
+    EXPECT_NEAR(second_order.back(), eta * eta * squared(g), 1e-13 * second_order.back());
+  }
+
+  for (std::size_t l = 0; l + 1 < change.size(); ++l) {
+    // Sums of up to 2000 squares in float64, and five products in every element of a gradient.
+    EXPECT_NEAR(change[l] - change[l + 1], second_order[l] - second_order[l + 1],
+                1e-13 * (weights[l] + weights[l + 1]));
+    EXPECT_GT(std::abs(second_order[l] - second_order[l + 1]), 1e-6 * (weights[l] + weights[l + 1]));
+  }
 }
 
 }  // namespace

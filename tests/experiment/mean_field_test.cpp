@@ -19,35 +19,50 @@ using std::numbers::ln10;
 
 struct Phase {
   const char* name;
+  const char* activation;
   double weight_variance;  ///< sigma_w^2
-  double chi1;             ///< published, at sigma_b^2 = 0.05
+  double bias_variance;    ///< sigma_b^2
+  double chi1;             ///< published
 
   friend std::ostream& operator<<(std::ostream& out, const Phase& x) { return out << x.name; }
 };
 
-class Tanh : public testing::TestWithParam<Phase> {};
-INSTANTIATE_TEST_SUITE_P(OrderToChaos, Tanh,
-                         testing::Values(Phase{"ordered", 1.25, 0.863240}, Phase{"critical", 1.760955, 1},
-                                         Phase{"chaotic", 2.5, 1.133516}),
+// On erf's critical line at q = 1: sigma_w^2 = (pi/4) sqrt(1 + 4q), sigma_b^2 = q - 1/2 sqrt(1 + 4q) asin(2q
+// / (1 + 2q)).
+const double erf_weight_variance = std::numbers::pi / 4 * std::sqrt(5);
+const double erf_bias_variance = 1 - std::sqrt(5) / 2 * std::asin(2.0 / 3);
+
+class DeepLayers : public testing::TestWithParam<Phase> {};
+INSTANTIATE_TEST_SUITE_P(OrderToChaos, DeepLayers,
+                         testing::Values(Phase{"ordered", "tanh", 1.25, 0.05, 0.863240},
+                                         Phase{"critical", "tanh", 1.760955, 0.05, 1},
+                                         Phase{"chaotic", "tanh", 2.5, 0.05, 1.133516},
+                                         Phase{"erf_on_its_line", "erf", erf_weight_variance,
+                                               erf_bias_variance, 1},
+                                         // What libraries advise.
+                                         Phase{"tanh_gain", "tanh", 25.0 / 9, 0, 1.209831},
+                                         Phase{"sigmoid_gain", "sigmoid", 1, 0, 0.055721},
+                                         Phase{"selu_at_its_fixed_point", "selu", 1, 0, 1.071575}),
                          [](const auto& instance) { return instance.param.name; });
 
 // ln E (dE/dz)^2 grows by ln chi1 per layer towards the input and q stays at q*, between layers 20 and 50:
 // neither end is stationary. One layer's error in ln q is carried on by the slope of the length map, so it
 // adds up to 1/(1 - slope).
-TEST_P(Tanh, GradientGrowsByChi1PerLayerAndVarianceStaysAtItsFixedPoint) {
+TEST_P(DeepLayers, HaveAGradientThatGrowsByChi1PerLayerAndAVarianceAtItsFixedPoint) {
   const int width = 512, first = 20, last = 50;
-  const nn::Activation tanh = nn::Activation::named("tanh");
-  const double sigma_w = std::sqrt(GetParam().weight_variance), sigma_b = std::sqrt(0.05);
-  const theory::FixedPoint fixed = theory::q_fixed_point(tanh, sigma_w, sigma_b);
+  const nn::Activation phi = nn::Activation::named(GetParam().activation);
+  const double sigma_w = std::sqrt(GetParam().weight_variance), sigma_b = std::sqrt(GetParam().bias_variance);
+  const theory::FixedPoint fixed = theory::q_fixed_point(phi, sigma_w, sigma_b);
   ASSERT_EQ(fixed.stability, theory::Stability::attracting);
 
-  const std::vector<MeasuredPoint> networks = measure(fmt::format(R"(
-    network = {{ activation = "tanh", depth = 60, width = {} }}
+  const std::vector<MeasuredPoint> networks =
+      measure(fmt::format(R"(
+    network = {{ activation = "{}", depth = 60, width = {} }}
     init = {{ sigma_w = {:.17g}, sigma_b = {:.17g} }}
     data = {{ batch = 32 }}
     sweep = {{ seed = {{ range = [0, 12] }} }}
   )",
-                                                                  width, sigma_w, sigma_b));
+                          GetParam().activation, width, sigma_w, sigma_b));
 
   std::vector<double> growth, ln_q;
   for (const MeasuredPoint& network : networks) {
@@ -58,8 +73,88 @@ TEST_P(Tanh, GradientGrowsByChi1PerLayerAndVarianceStaysAtItsFixedPoint) {
   }
 
   expect_law(mean_of(growth), std::log(GetParam().chi1), finite_width_error(width));
-  const double carried_on = 1 / (1 - theory::q_map_slope(tanh, sigma_w, fixed.q));
+  const double carried_on = 1 / (1 - theory::q_map_slope(phi, sigma_w, fixed.q));
   expect_law(mean_of(ln_q), std::log(fixed.q), finite_width_error(width) * carried_on);
+}
+
+// GELU and SiLU with He's sqrt(2): q halves per layer until phi is z/2, and the gradient with it.
+class Collapse : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(LibraryGains, Collapse, testing::Values("gelu", "silu"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST_P(Collapse, TakesTheSignalAndTheGradientToZeroByHalvesPerLayer) {
+  const int width = 512, first = 30, last = 60;
+
+  const std::vector<MeasuredPoint> networks = measure(fmt::format(R"(
+    network = {{ activation = "{}", depth = 70, width = {} }}
+    init = {{ sigma_w = {:.17g} }}
+    data = {{ batch = 32 }}
+    sweep = {{ seed = {{ range = [0, 8] }} }}
+  )",
+                                                                  GetParam(), width, std::numbers::sqrt2));
+
+  std::vector<double> backward, forward;
+  for (const MeasuredPoint& network : networks) {
+    const std::vector<double> log10_rms = network.column("dgrad_log10_rms");
+    const std::vector<double> log10_q = network.column("preact_log10_q");
+    backward.push_back(2 * ln10 * (log10_rms[first - 1] - log10_rms[last - 1]) / (last - first));
+    forward.push_back(ln10 * (log10_q[last - 1] - log10_q[first - 1]) / (last - first));
+  }
+  // phi is z/2 + O(z^2): what is left of the square at layer 30 is of order q, 2^-29.
+  expect_law(mean_of(backward), std::log(0.5), finite_width_error(width));
+  expect_law(mean_of(forward), std::log(0.5), finite_width_error(width));
+}
+
+// Two samples of ordered tanh: 1 - c shrinks by the slope of the correlation map at c* = 1, e per xi_c
+// layers.
+TEST(DepthScaleOfCorrelation, IsTheRateAtWhichTwoSamplesComeToLookAlike) {
+  const int width = 512, first = 10, last = 40;
+  const theory::Asymptotics deep =
+      theory::asymptotics(nn::Activation::named("tanh"), std::sqrt(1.25), std::sqrt(0.05));
+
+  const std::vector<MeasuredPoint> networks =
+      measure(fmt::format(R"(
+    network = {{ activation = "tanh", depth = {}, width = {} }}
+    init = {{ sigma_w = {:.17g}, sigma_b = {:.17g} }}
+    data = {{ batch = 16 }}
+    run = {{ precision = "float64" }}
+    sweep = {{ seed = {{ range = [0, 8] }} }}
+  )",
+                          last, width, std::sqrt(1.25), std::sqrt(0.05)));
+
+  std::vector<double> rate;
+  for (const MeasuredPoint& network : networks) {
+    const std::vector<double> c = network.column("preact_corr");
+    rate.push_back(std::log((1 - c[last - 1]) / (1 - c[first - 1])) / (last - first));
+  }
+  EXPECT_EQ(deep.c_star, 1);
+  EXPECT_NEAR(-1 / deep.depth_scale.c, std::log(0.863240), 1e-6);  // chi1 to six digits
+  expect_law(mean_of(rate), -1 / deep.depth_scale.c, finite_width_error(width));
+}
+
+// Chaotic tanh: inputs that look alike come apart until their correlation is c* < 1.
+TEST(FixedPointOfCorrelation, IsWhereTwoSamplesOfAChaoticNetworkEnd) {
+  const int width = 256, first = 40, last = 60;
+  const double sigma_w = std::sqrt(2.5), sigma_b = std::sqrt(0.05);
+  const theory::Asymptotics deep = theory::asymptotics(nn::Activation::named("tanh"), sigma_w, sigma_b);
+
+  const std::vector<MeasuredPoint> networks = measure(fmt::format(R"(
+    network = {{ activation = "tanh", depth = {}, width = {} }}
+    init = {{ sigma_w = {:.17g}, sigma_b = {:.17g} }}
+    data = {{ source = {{ name = "correlated", c_0 = 0.9 }}, batch = 2 }}
+    sweep = {{ seed = {{ range = [0, 32] }} }}
+  )",
+                                                                  last, width, sigma_w, sigma_b));
+
+  std::vector<double> c;
+  for (const MeasuredPoint& network : networks) {
+    const std::vector<double> corr = network.column("preact_corr");
+    c.push_back(mean_of({corr.begin() + first - 1, corr.begin() + last}).value);
+  }
+  EXPECT_LT(deep.c_star, 0.9);
+  // One layer's error is carried on by the slope of the correlation map.
+  const double carried_on = 1 / (1 - std::exp(-1 / deep.depth_scale.c));
+  expect_law(mean_of(c), deep.c_star, finite_width_error(width) * carried_on);
 }
 
 TEST(TanhAtCriticality, HasThePublishedVariance) {

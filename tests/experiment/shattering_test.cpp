@@ -1,5 +1,6 @@
 #include <cmath>
 #include <numbers>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,32 @@ TEST(Shattering, GradientsOfIndependentCotangentsAreUncorrelatedInEveryLayer) {
     SCOPED_TRACE(fmt::format("layer {}", layer));
     expect_law(at_layer(networks, "dgrad_corr", layer), 0);
   }
+}
+
+struct Share {
+  const char* activation;
+  double common;  ///< (E phi)^2 / E phi^2 under N(0, 1)
+
+  friend std::ostream& operator<<(std::ostream& out, const Share& x) { return out << x.activation; }
+};
+
+class BiasShift : public testing::TestWithParam<Share> {};
+INSTANTIATE_TEST_SUITE_P(Activations, BiasShift,
+                         testing::Values(Share{"relu", 1 / std::numbers::pi}, Share{"elu", 0.039952},
+                                         Share{"selu", 0}, Share{"tanh", 0}),
+                         [](const auto& instance) { return std::string(instance.param.activation); });
+
+// Clevert et al. 2016: unrelated inputs of variance 1 have z_1 ~ N(0, 1); what their z_2 have in common comes
+// from the mean of phi alone.
+TEST_P(BiasShift, IsTheCorrelationOfUnrelatedInputsAfterOneActivation) {
+  const std::vector<MeasuredPoint> networks = measure(fmt::format(R"(
+    network = {{ activation = "{}", depth = 2, width = {} }}
+    data = {{ batch = 16 }}
+    sweep = {{ seed = {{ range = [0, 16] }} }}
+  )",
+                                                                  GetParam().activation, width));
+
+  expect_law(at_layer(networks, "preact_corr", 2), GetParam().common, finite_width_error(width));
 }
 
 }  // namespace

@@ -309,32 +309,111 @@ TEST(BlockCatalogue, IsCoveredByTheseTests) {
   }
 }
 
-/// A batch norm network whose sums over the batch vanish, to rounding of the sums.
-class BatchNormIdentities : public testing::TestWithParam<double> {};
+/// One number of every sample, in units of the first one's power of two.
+std::vector<double> of_unit(const Samples& rows, std::size_t j) {
+  std::vector<double> values;
+  for (const Row& row : rows)
+    values.push_back(std::ldexp(row.values[j], int(row.exponent - rows.front().exponent)));
+  return values;
+}
+
+/// A sum and what its terms are in all: rounding is relative to that.
+struct Sum {
+  double value = 0, of_magnitudes = 0;
+
+  void add(double term) {
+    value += term;
+    of_magnitudes += std::abs(term);
+  }
+};
+
+void expect_zero(const Sum& sum) { EXPECT_LT(std::abs(sum.value), 1e-13 * sum.of_magnitudes); }
+
+/// (z - mean) / deviation over the batch.
+std::vector<double> standardised(std::vector<double> z) {
+  double mean = 0, variance = 0;
+  for (const double v : z) mean += v / double(z.size());
+  for (const double v : z) variance += (v - mean) * (v - mean) / double(z.size());
+  for (double& v : z) v = (v - mean) / std::sqrt(variance);
+  return z;
+}
+
+/// A batch norm network without epsilon, below the layer where the cotangent is injected.
+class BatchNormIdentities : public testing::TestWithParam<double> {
+ protected:
+  static constexpr int units = 20;
+
+  static NetworkSpec normalised(double sigma_w) {
+    NetworkSpec spec = with_batch(network(Widths::uniform(4, units), "tanh", sigma_w), 16);
+    spec.normalization = {NormalizationKind::batch, NormalizationPosition::before, 0, 1, 0};
+    return spec;
+  }
+
+  NetworkSpec spec = normalised(GetParam());
+  Recording recording = record<double>({spec});
+};
 
 TEST_P(BatchNormIdentities, SumsOverTheBatchVanishAtEverySize) {
-  NetworkSpec spec = with_batch(network(Widths::uniform(4, 20), "tanh", GetParam()), 16);
-  spec.normalization = {NormalizationKind::batch, NormalizationPosition::before, 0, 1, 0};
-
-  const Recording recording = record<double>({spec});
-
   for (int l = 1; l < 4; ++l) {
-    const Samples& dz = recording.layer(l).dgrad.front();
-    for (std::size_t j = 0; j < 20; ++j) {
-      const std::int64_t unit = dz.front().exponent;
-      double sum = 0, magnitude = 0;
-      for (const Row& row : dz) {
-        const double v = std::ldexp(row.values[j], int(row.exponent - unit));
-        sum += v;
-        magnitude += std::abs(v);
+    for (std::size_t j = 0; j < units; ++j) {
+      const std::vector<double> dz = of_unit(recording.layer(l).dgrad.front(), j);
+      const std::vector<double> z = standardised(of_unit(recording.layer(l).preact.front(), j));
+      Sum alone, along;
+      for (std::size_t s = 0; s < dz.size(); ++s) {
+        alone.add(dz[s]);
+        along.add(z[s] * dz[s]);
       }
-      EXPECT_LT(std::abs(sum), 1e-13 * magnitude);
+      expect_zero(alone);
+      expect_zero(along);
+    }
+  }
+}
+
+// What batch norm takes away, the size of the weights, has no gradient: <w_i, dE/dw_i> = 0 of every unit.
+TEST_P(BatchNormIdentities, EveryUnitsWeightsAreAtRightAnglesToTheirGradient) {
+  for (int l = 1; l < 4; ++l) {
+    const auto w = unit_weights<double>(*spec.init.scheme, spec.seed, l, units, units);
+    const Samples& h = l == 1 ? recording.input.front() : recording.layer(l - 1).act.front();
+    for (int i = 0; i < units; ++i) {
+      const std::vector<double> dz = of_unit(recording.layer(l).dgrad.front(), std::size_t(i));
+      Sum inner;
+      for (std::size_t s = 0; s < dz.size(); ++s) {
+        for (int j = 0; j < units; ++j) inner.add(w(i, j) * dz[s] * h[s][std::size_t(j)]);
+      }
+      expect_zero(inner);
     }
   }
 }
 
 // Without epsilon the size of the weights does not matter, far outside the range of doubles neither.
 INSTANTIATE_TEST_SUITE_P(Sizes, BatchNormIdentities, testing::Values(1.0, 1e-300, 1e300));
+
+/// |dE/dW| of one batch-normalised layer between given signals.
+double gradient_norm_with(double sigma_w) {
+  NetworkSpec spec = spec_of({"dense", NormalizationKind::batch});
+  spec.normalization.epsilon = 0;
+  spec.init = Initialisation::make("gaussian", sigma_w);
+  const Bundle bundle{spec};
+  const Stack stack = microbatch_rows(bundle, 0, 1);
+  const auto block = make_block<double>(bundle, 2);
+  const std::unique_ptr<WeightGradient<double>> gradient = block->weight_gradient();
+  Tape<double> tape;
+  LayerRecording recording;
+  Recorder<double> recorder(recording, 1);
+  Failures failures(1);
+  block->forward(state_of(random_table(Purpose::data)), stack, tape, recorder, failures);
+  block->backward(state_of(random_table(Purpose::cotangent)), Entry::output, stack, tape, recorder, *gradient,
+                  failures);
+  return std::sqrt(gradient->norms(WeightRole::first).front().weight_gradient_squared.value());
+}
+
+TEST(BatchNorm, DividesTheGradientOfItsWeightsByTheirScale) {
+  const double once = gradient_norm_with(1);
+
+  // A few roundings of numbers of order 1.
+  EXPECT_NEAR(gradient_norm_with(3) * 3 / once, 1, 1e-14);
+  EXPECT_NEAR(gradient_norm_with(1e-8) * 1e-8 / once, 1, 1e-14);
+}
 
 TEST(Normalisation, OfAConstantIsItsShiftAndHasNoGradient) {
   for (const NormalizationKind kind : {NormalizationKind::batch, NormalizationKind::layer}) {

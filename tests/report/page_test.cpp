@@ -143,6 +143,22 @@ TEST(ThePage, ShowsAHeatMapOnlyOfTwoKeys) {
   EXPECT_THAT(html_of(one_key, "one_key"), Not(HasSubstr("Where gradients vanish and explode")));
 }
 
+TEST(ThePage, ShowsAHeatMapForEveryValueOfAKeyWithoutAnAxis) {
+  SampleFile sample;
+  for (const char* activation : {"tanh", "relu"}) {
+    for (const double slope : {0.1, 0.2, 0.3}) {
+      for (const double sigma_w : {1.0, 1.5, 2.0, 2.5}) {
+        sample.points.push_back({.activation = activation, .sigma_w = sigma_w, .slope = slope});
+      }
+    }
+  }
+
+  const std::string html = html_of(sample, "three_keys");
+
+  EXPECT_EQ(count(html, "<h2>Where gradients vanish and explode: activation = "), 2);
+  EXPECT_THAT(html, AllOf(HasSubstr("explode: activation = tanh"), HasSubstr("explode: activation = relu")));
+}
+
 TEST(ThePage, EscapesEveryTextOfTheFile) {
   SampleFile sample = two_activations();
   sample.title = "<script>alert(1)</script>";

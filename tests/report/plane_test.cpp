@@ -31,6 +31,28 @@ TEST(Plane, PutsTheKeyWithMostValuesAcrossInAscendingOrder) {
   EXPECT_EQ(plane.at(1, 2), 3u);
 }
 
+TEST(Planes, AreOneForEachValueOfTheKeysThatAreHeld) {
+  std::vector<Configuration> all;
+  for (const char* activation : {"tanh", "relu"}) {
+    for (const double sigma_b : {0.0, 0.1, 0.2}) {
+      for (const double sigma_w : {1.0, 2.0, 3.0, 4.0}) {
+        all.push_back(
+            with({text("activation", activation), number("sigma_b", sigma_b), number("sigma_w", sigma_w)}));
+      }
+    }
+  }
+  all.pop_back();
+
+  const std::vector<Plane> planes = planes_of(all);
+
+  ASSERT_EQ(planes.size(), 2u);
+  EXPECT_EQ(planes[0].held, "activation = tanh");
+  EXPECT_EQ(planes[1].held, "activation = relu");
+  EXPECT_EQ(planes[0].at(2, 3), 11u);
+  EXPECT_EQ(planes[1].at(0, 0), 12u);
+  EXPECT_FALSE(planes[1].at(2, 3));  // the one that is missing
+}
+
 TEST(Plane, PrefersANumberAcross) {
   std::vector<Configuration> all;
   for (const char* activation : {"tanh", "relu", "erf"}) {
@@ -111,7 +133,8 @@ TEST(Plane, HoldsFurtherKeysAtTheirFirstValue) {
   const Plane plane = plane_of(all);
 
   EXPECT_EQ(plane.held, "width = " + std::to_string(64.0));
-  for (const auto& cell : plane.cells) EXPECT_LT(cell.value(), 9u);  // the first nine have width 64
+  for (const auto& [place, configuration] : plane.cells)
+    EXPECT_LT(configuration, 9u);  // the first nine have width 64
 }
 
 TEST(Plane, LeavesCellsWithoutAConfigurationEmpty) {

@@ -146,6 +146,8 @@ TEST(SquaredNormSecondMoment, MultipliesOverLayers) {
   const std::vector<int> widths{10, 20};
 
   EXPECT_DOUBLE_EQ(squared_norm_second_moment(0, widths), 1.5 * 1.25);
+  EXPECT_DOUBLE_EQ(orthogonal_squared_norm_second_moment(0, widths), 15.0 / 12 * 25.0 / 22);
+  EXPECT_DOUBLE_EQ(orthogonal_squared_norm_second_moment(1, widths), 1);  // rotations keep every norm
 }
 
 }  // namespace

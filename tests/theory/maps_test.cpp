@@ -51,6 +51,18 @@ TEST(CMap, OfReluFollowsTheArcCosineRecursion) {
   }
 }
 
+TEST(CMap, OfReluApproachesOneLikeOneOverTheSquareOfDepth) {
+  // 1 - c = 9 pi^2 / (2 l^2) = 44.4 / l^2, which is no number of the first layers: 2.8 for 0.395 at the
+  // fourth. The next term is of relative order ln l / l.
+  constexpr int depth = 10000;
+  double c = 0;
+  for (int l = 1; l < depth; ++l) c = c_map(named("relu"), std::numbers::sqrt2, 0, 1, c);
+
+  const double asymptote = 9 * std::numbers::pi * std::numbers::pi / 2;
+  EXPECT_NEAR(asymptote, 44.4, 0.05);
+  EXPECT_NEAR((1 - c) * depth * depth / asymptote, 1, 10 * std::log(depth) / depth);
+}
+
 TEST(CMap, KeepsEqualSamplesEqual) {
   for (const nn::ActivationRow& row : nn::activations()) {
     EXPECT_EQ(c_map(named(row.name.data()), 1.3, 0.2, 0.7, 1), 1) << row.name;

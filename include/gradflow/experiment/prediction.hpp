@@ -11,6 +11,7 @@
 #include "gradflow/theory/finite_width.hpp"
 #include "gradflow/theory/phase.hpp"
 #include "gradflow/theory/profile.hpp"
+#include "gradflow/theory/recurrent.hpp"
 
 namespace gradflow::experiment {
 
@@ -19,8 +20,12 @@ struct Prediction {
   theory::Profile profile;
   theory::Asymptotics asymptotics{};
   theory::CriticalPoint critical{};
-  theory::Increment increment{};         ///< of the squared norm, per layer
-  std::vector<double> stream_log10_q{};  ///< [depth] of a residual stream; empty: not known
+  theory::Increment increment{};                        ///< of the squared norm, per layer
+  std::vector<double> stream_log10_q{};                 ///< [depth] of a residual stream; empty: not known
+  double dead_network_probability = theory::not_known;  ///< by the last hidden layer, for one input
+  double isometry_variance = theory::not_known;  ///< of the squared singular values of dz_L/dz_1, relative
+  theory::ZeroStateStep zero_state{theory::not_known, theory::not_known};  ///< of a step in time
+  double spectral_radius = theory::not_known;                              ///< of that step
 };
 
 Prediction predict(const nn::NetworkSpec& network);

@@ -48,4 +48,7 @@ double kappa(double slope);
 /// @param widths  n_1 ... n_L
 double squared_norm_second_moment(double slope, std::span<const int> widths);
 
+/// The same for square Haar-orthogonal weights, whose rows share one sphere: prod (n_l + kappa) / (n_l + 2).
+double orthogonal_squared_norm_second_moment(double slope, std::span<const int> widths);
+
 }  // namespace gradflow::theory

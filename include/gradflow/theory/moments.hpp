@@ -11,7 +11,7 @@ namespace gradflow::theory {
 /// Any q: where q has no effect but a power law (phi is its tangent at 0, or its asymptotes), that law is
 /// used, so 1e-4000 and 2^10000 are as good as 1. A positively homogeneous phi obeys it everywhere, with the
 /// arc-cosine kernel of Cho & Saul (NeurIPS 2009) for two inputs; sin has closed forms, because no quadrature
-/// resolves sin(1e100 x). All else is quadrature.
+/// resolves sin(1e100 x), and so has erf (Williams, NIPS 1997). All else is quadrature.
 class Moments {
  public:
   explicit Moments(const nn::Activation& activation);
