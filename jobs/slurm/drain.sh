@@ -27,20 +27,20 @@ nodes_answer() {
     --ntasks-per-node=1 --cpus-per-task=1 true >/dev/null 2>&1
 }
 
-was_cancelled() { scontrol --oneliner show job "$SLURM_JOB_ID" 2>/dev/null | grep -q 'JobState=CANCELLED'; }
-
-# What ended with status $1 is to be continued: not after a failure or a mistake, which would only come again.
+# What ended with status $1 is to be continued: not after a failure or a mistake, which would only come again; nor after a
+# TERM, by which Slurm says that the job was cancelled or must give way to another: then Slurm itself puts it back, or not.
 is_to_be_continued() {
+  [ "$asked_by" != TERM ] || return 1
   case $1 in
     75) ;;
     138) ;;                # the request came before the program could listen: nothing was lost, nothing was done
+    143) ;;                # srun ends ranks that have not ended as fast as the first one
     0 | 2) return 1 ;;
     *)
       if nodes_answer; then return 1; fi
       say "a node of this job does not answer"
       ;;
   esac
-  ! was_cancelled
 }
 
 put_back() {
@@ -53,20 +53,32 @@ put_back() {
   fi
 }
 
+# A signal came: the step drains.
+ask() {
+  trap '' USR1 TERM
+  asked_by=$1
+  say "asked to stop ($1)"
+  kill -USR1 $step 2>/dev/null
+}
+
 # run_and_requeue LAUNCHER...: runs it, passes a request to stop on to it, and puts the job back if points are missing.
 run_and_requeue() {
   say "on ${SLURM_JOB_NODELIST:-this machine}: $*"
   "$@" &
-  local step=$!
+  step=$!
   # Slurm signals this script only. A TERM is never passed on as it came: mpirun would kill the ranks a second later.
   # Once is enough.
-  trap 'trap "" USR1 TERM; say "asked to stop"; kill -USR1 $step' USR1 TERM
+  asked_by=
+  trap 'ask USR1' USR1
+  trap 'ask TERM' TERM
   wait $step
   local status=$?
   while kill -0 $step 2>/dev/null; do      # a signal ends wait before the step has ended
     wait $step
     status=$?
   done
+  # Slurm tells ranks and script of an end in any order: here it may still be on its way.
+  if [ $status -eq 75 ] && [ -z "$asked_by" ]; then sleep 2; fi
   trap '' USR1 TERM
 
   say "ended with $status"

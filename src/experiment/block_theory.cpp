@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "gradflow/theory/moments.hpp"
 #include "gradflow/theory/normalization.hpp"
 #include "gradflow/theory/residual.hpp"
 
@@ -35,8 +36,19 @@ double rate_of(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   return unknown_rate;
 }
 
+/// Whether epsilon is less than a thousandth of the variance it is added to: theory knows of none.
+bool epsilon_is_negligible(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  const bool is_before = network.normalization.position == NormalizationPosition::before;
+  const theory::Moments moments(network.activation);
+  const Scaled q = Scaled::of(is_before ? 1 : sigma_w * sigma_w + sigma_b * sigma_b);
+  const Scaled mean = moments.mean(q);
+  const double variance = (moments.square(q) - mean * mean).value() * (is_before ? sigma_w * sigma_w : 1);
+  return network.normalization.epsilon <= 1e-3 * variance;
+}
+
 BlockTheory of_normalised(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   BlockTheory known;
+  if (!epsilon_is_negligible(network, sigma_w, sigma_b)) return known;
   const double rate = rate_of(network, sigma_w, sigma_b);
   if (!std::isfinite(rate)) return known;
   known.rate = rate;
@@ -51,6 +63,18 @@ bool covers_norm_of(const nn::Normalization& n) {
   const bool around = n.position == NormalizationPosition::pre || n.position == NormalizationPosition::post;
   const bool of_sample = n.kind == NormalizationKind::layer || n.kind == NormalizationKind::rms;
   return n.kind == NormalizationKind::none || (around && of_sample);
+}
+
+/// A positively homogeneous network keeps x_l . dE/dx_l from block to block, so a random cotangent has at
+/// least E x_L^2 / E x_l^2 of its size along x_l. That direction is one of N and no part of a wide layer, but
+/// where the stream's mean drifts (relu behind W) it outgrows the others: beyond a twentieth of all nothing
+/// is known.
+void forget_beyond_wide_layers(theory::ResidualProfile& profile, int width) {
+  const double share = std::log10(0.05 * width);
+  for (std::size_t l = 0; l < profile.log10_q.size(); ++l) {
+    const double along_stream = profile.log10_q.back() - profile.log10_q[l];
+    if (along_stream > 2 * profile.dgrad_log10_rms[l] + share) profile.dgrad_log10_rms[l] = unknown_rate;
+  }
 }
 
 BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
@@ -68,6 +92,14 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
         n.position == NormalizationPosition::pre ? theory::NormPlacement::pre : theory::NormPlacement::post;
   }
   theory::ResidualProfile profile = theory::predict_residual(block, network.depth());
+  if (block.branch == theory::Branch::postact) forget_beyond_wide_layers(profile, network.widths[1]);
+  return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
+}
+
+BlockTheory of_highway(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  theory::ResidualProfile profile = theory::predict_highway(
+      {network.activation, sigma_w, sigma_b, network.transform_bias}, network.depth());
+  forget_beyond_wide_layers(profile, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 
@@ -102,6 +134,7 @@ BlockTheory block_theory(const nn::NetworkSpec& network) {
   const double sigma_w = network.init.effective_sigma_w(width, width);
   const double sigma_b = network.init.effective_sigma_b(width);
   if (network.block == "dense") return of_normalised(network, sigma_w, sigma_b);
+  if (network.block == "highway") return of_highway(network, sigma_w, sigma_b);
   if (network.block.ends_with("residual")) return of_residual(network, sigma_w, sigma_b);
   BlockTheory known;
   known.zero_state = zero_state_of(network, sigma_b);
@@ -112,10 +145,10 @@ std::string known_to_block_theory(const nn::NetworkSpec& network) {
   const nn::Normalization& n = network.normalization;
   const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
   const nn::Recurrence& r = network.recurrence;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
                      int(n.position), n.epsilon, n.scale, n.shift, batch, network.residual.branch,
                      network.residual.skip, network.residual.branch_layers, r.gaussian_input, r.leak,
-                     r.forget_gate, r.forget_bias, r.t_max.value_or(0));
+                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), network.transform_bias);
 }
 
 }  // namespace gradflow::experiment

@@ -163,10 +163,24 @@ void measure_weight_gradients(Costs& costs, Precision precision) {
   measure_formed(costs, precision, selection);
 }
 
-void measure_statistics(Costs& costs, Precision precision, const std::string& preset) {
-  const stats::Selection selection = stats::of_preset(preset, dense_parts());
-  const CostModel known(costs, precision, preset, 1);
-  fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), preset),
+/// One batch of four tiles and four batches of one, whose Gram matrices have the sides 128 and 32.
+void measure_spectrum(Costs& costs, Precision precision) {
+  constexpr int rows = 4 * tile_rows;
+  const stats::Selection selection = stats::of_preset("lean", {"act_effective_rank"}, dense_parts());
+  const Probe of_tiles = probe_at(rows, middle_width, true);
+  Probe whole = of_tiles;
+  whole.points = 1;
+  whole.batch = rows;
+  const double longer =
+      time_layer(precision, whole, selection).forward - time_layer(precision, of_tiles, selection).forward;
+  const double more = double(rows) * rows * rows - 4.0 * tile_rows * tile_rows * tile_rows;
+  costs.set(fmt::format("{} spectrum", name_of(precision)), {std::max(longer, least_seconds) / more});
+}
+
+void measure_statistics(Costs& costs, Precision precision, const std::string& label) {
+  const stats::Selection selection = labelled_statistics(label);
+  const CostModel known(costs, precision, label, 1);
+  fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), label),
               [&](double rows, double width) {
                 const PassSeconds seen = time_layer(precision, probe_at(rows, width, true), selection);
                 const LayerWork blind{int(width), int(width), int(rows), tile_rows, false, false};
@@ -216,8 +230,9 @@ void measure_missing(Costs& costs, const CostKinds& kinds) {
   Threads(1).run([&] {
     if (lacks("product forward")) measure_products(costs, p);
     if (lacks("formed")) measure_weight_gradients(costs, p);
-    if (lacks(fmt::format("statistics {} forward", kinds.preset))) {
-      measure_statistics(costs, p, kinds.preset);
+    if (has_spectra(kinds.statistics) && lacks("spectrum")) measure_spectrum(costs, p);
+    if (lacks(fmt::format("statistics {} forward", kinds.statistics))) {
+      measure_statistics(costs, p, kinds.statistics);
     }
     for (const std::string& name : kinds.activations) {
       if (lacks("activation " + name)) measure_activation(costs, p, name);

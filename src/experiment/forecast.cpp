@@ -9,14 +9,11 @@
 #include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/stream.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/directions.hpp"
 #include "sample.hpp"
 
 namespace gradflow::experiment {
 namespace {
-
-std::string preset_of(const sweep::Sweep& sweep) {
-  return std::get<std::string>(*sweep.fixed("statistics.preset"));
-}
 
 template <class Value>
 void add_new(std::vector<Value>& values, const Value& value) {
@@ -37,7 +34,7 @@ nn::Distribution priced_as(nn::Distribution distribution) {
 bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
   const auto alike = [](const nn::NetworkSpec& x, const nn::NetworkSpec& y) {
     return x.widths == y.widths && x.batch == y.batch && x.activation.name() == y.activation.name() &&
-           x.init.scheme->distribution == y.init.scheme->distribution;
+           x.init.scheme->distribution == y.init.scheme->distribution && x.jacobian == y.jacobian;
   };
   return std::ranges::equal(a, b, alike);
 }
@@ -54,6 +51,27 @@ PassSeconds activation_of(const CostModel& model, std::span<const nn::NetworkSpe
     all += share;
   }
   return {mean.forward / all, mean.backward / all};
+}
+
+/// Directions of the points' Jacobians through one layer: a backward pass of as many rows; QR of them and a
+/// product of their factors in float64, at a third and at all of the rate of products.
+double jacobian_seconds(const CostModel& model, std::span<const nn::NetworkSpec> points, int layer,
+                        Precision precision) {
+  double seconds = 0;
+  for (const nn::NetworkSpec& network : points) {
+    const auto& request = network.jacobian;
+    if (!request || layer <= request->from || layer > request->to) continue;
+    const double k = nn::first_directions(network);
+    const double in = network.widths.fan_in(layer);
+    const double out = network.widths.fan_out(layer);
+    const LayerWork work{int(in), int(out), padded_rows(int(k)), 1, false, false};
+    const double pass =
+        model.layer(work).backward * double(nn::parts_of(network).matrices.size()) * nn::gates_of(network);
+    const double in_float64 = precision == Precision::float64 ? 1 : 2;
+    seconds += pass + in_float64 * model.layer(work).backward * (3 * 4 * k * k * in + 2 * k * k * k) /
+                          (2 * k * in * out);
+  }
+  return seconds;
 }
 
 /// Adds `weight` times one stage's price.
@@ -78,7 +96,7 @@ struct Forecaster::Share {
 
 std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
   CostKinds kind;
-  kind.preset = preset_of(sweep);
+  kind.statistics = statistics_label(sweep);
   for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
     const nn::NetworkSpec network = network_of(point);
     add_new(kind.activations, std::string(network.activation.name()));
@@ -95,7 +113,7 @@ std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
 }
 
 Forecaster::Forecaster(const sweep::Sweep& sweep, const Costs& costs, const Link& link)
-    : sweep_(sweep), costs_(costs), link_(link), row_(sweep), preset_(preset_of(sweep)) {}
+    : sweep_(sweep), costs_(costs), link_(link), row_(sweep), statistics_(statistics_label(sweep)) {}
 
 const Forecaster::Point& Forecaster::point(std::uint64_t index) {
   const auto found = points_.find(index);
@@ -137,7 +155,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const nn::NetworkSpec& network = bundle.front();
   const int stages = plan.layout.stages;
   const int microbatches = microbatches_of(plan, bundle);
-  const CostModel model(costs_, precision, preset_, plan.threads);
+  const CostModel model(costs_, precision, statistics_, plan.threads);
   const std::vector<bool> observed =
       pipeline::observed_blocks(row_.observation(bundle).layers, {0, network.depth()});
   const pipeline::Partition partition = cut(bundle, stages);
@@ -159,6 +177,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   for (int stage = 0; stage < stages; ++stage) {
     pipeline::StageCost cost{0, 0, 0, 0};
     double stage_weights = 0;
+    double directions = 0;
     const pipeline::BlockRange blocks = partition.blocks_of(stage);
     for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
       if (nn::points_with_layer(bundle, layer) != points) {
@@ -183,6 +202,8 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       cost.forward_seconds += seconds.forward + elements * activation.forward;
       cost.backward_seconds += seconds.backward + elements * activation.backward;
       stage_weights = tied ? weights : stage_weights + generations * weights;
+      const auto present = std::span(bundle).first(std::size_t(points));
+      directions += jacobian_seconds(model, present, layer, precision);
     }
     cost.backward_seconds += forward_again * cost.forward_seconds;
     double bytes = 0;
@@ -193,7 +214,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
     }
     cost.message_seconds = link_.latency_seconds + bytes / link_.bytes_per_second;
     price.stages.push_back(cost);
-    price.weights.push_back(stage_weights);
+    price.weights.push_back(stage_weights + directions);
   }
   return price;
 }

@@ -42,6 +42,22 @@ SeedRows read_rows(const store::ResultFile& file, const Configuration& configura
   return rows;
 }
 
+SeedRows read_by_index(const store::ResultFile& file, const Configuration& configuration,
+                       const std::string& column) {
+  expect(!configuration.done.empty(), "rows of a configuration with a measured point");
+  SeedRows rows;
+  std::size_t length = 0;
+  for (const std::uint64_t point : configuration.done) {
+    const std::vector<double>& values = rows.of_seed.emplace_back(file.read(column, point));
+    for (std::size_t i = length; i < values.size(); ++i) {
+      if (!std::isnan(values[i])) length = i + 1;
+    }
+  }
+  for (std::vector<double>& values : rows.of_seed) values.resize(length);
+  for (std::size_t i = 0; i < length; ++i) rows.layers.push_back(int(i) + 1);
+  return rows;
+}
+
 Profile profile_of(const SeedRows& rows) {
   Profile profile{rows.layers, {}, {}, {}};
   for (std::size_t layer = 0; layer < rows.layers.size(); ++layer) {

@@ -46,6 +46,22 @@ MISTAKES_IN_THE_FILE = {
     "normalization of a step in time": ("width = 8", 'width = 8\nblock = "rnn"\nnormalization = "layer"',
                                         ["network.normalization", "rnn", "does not normalise"]),
     "unknown preset": ("[data]", '[statistics]\npreset = "all"\n[data]', ["statistics.preset", "lean", "full"]),
+    "unknown statistic": ("[data]", '[statistics]\nalso = ["act_efective_rank"]\n[data]',
+                          ["sweep.toml:8:8", "statistics.also", "act_efective_rank", "did you mean act_effective_rank?",
+                           "gradflow list statistics"]),
+    "a statistic without a list": ("[data]", '[statistics]\nalso = "act_effective_rank"\n[data]',
+                                   ["statistics.also", "list of texts"]),
+    "a number among statistics": ("[data]", '[statistics]\nalso = ["act_corr", 3]\n[data]', ["statistics.also", "list of texts"]),
+    "a statistic of another block": ("[data]", '[statistics]\nalso = ["cell_act_corr"]\n[data]',
+                                     ["statistics.also", "no block of the sweep has", "cell_act_corr", "leave it out"]),
+    "a loss scale that is no logarithm": ("[data]", "[statistics]\nloss_scale = 65536\n[data]",
+                                          ["statistics.loss_scale", "65536", "10000"]),
+    "several loss scales": ("[data]", "[statistics]\nloss_scale = [8, 16]\n[data]", ["statistics.loss_scale", "an integer"]),
+    "a swept loss scale": ("[sweep]", "[sweep]\nstatistics.loss_scale = [8, 16]", ["statistics.loss_scale"]),
+    "a grid of one sample": ("batch = 4", 'batch = 1\nsource = "grid"', ["data.source", "two ends", "at least 2"]),
+    "a grid of no length": ("batch = 4", 'batch = 4\nsource = { name = "grid", range = 0 }',
+                            ["data.source", "range = 0", "more than 0"]),
+    "unknown parameter of a grid": ("batch = 4", 'batch = 4\nsource = { name = "grid", step = 1 }', ['"step"', "offset range"]),
     "unknown layers": ("[data]", '[statistics]\nlayers = "10"\n[data]', ["statistics.layers", "every:10"]),
     "parameter of an activation that has none": ('"tanh"', '{ name = "tanh", slope = 0.1 }',
                                                  ["sweep.toml:3:14", 'activation "tanh" has no parameter "slope"', "none"]),
@@ -65,6 +81,21 @@ MISTAKES_IN_THE_FILE = {
                                     ["init.scheme", "mup", "residual block is no output layer"]),
     "random walk of tanh": ("sigma_w = 1.5", 'scheme = "random_walk"', ["init.scheme", "linear, relu and leaky_relu"]),
     "half a nonzero": ("sigma_w = 1.5", 'scheme = { name = "sparse", nonzeros = 2.5 }', ["init.scheme", "2.5", "integer"]),
+    "no such number of directions": ("[data]", "[jacobian]\ndirections = 0\n[data]", ["jacobian.directions", "read 0", "1"]),
+    "directions in words": ("[data]", '[jacobian]\ndirections = "every"\n[data]', ["jacobian.directions", "every", '"all"']),
+    "more directions than units": ("[data]", "[jacobian]\ndirections = 9\n[data]",
+                                   ["sweep.toml:7:", "jacobian.directions", "read 9", "at most 8"]),
+    "more directions than units of the last point": ("[sweep]", "[jacobian]\ndirections = 8\n[sweep]\nnetwork.width = [8, 10, 7]",
+                                                     ["jacobian.directions", "read 8", "at most 7"]),
+    "Jacobian without a factor": ("[data]", '[jacobian]\ndirections = "all"\nfrom = 4\nto = 4\n[data]',
+                                  ["sweep.toml:9:", "jacobian.from", "from layer 4 to layer 4"]),
+    "Jacobian against the direction of the network": ("[data]", '[jacobian]\ndirections = "all"\nfrom = 6\n[data]',
+                                                      ["jacobian.from", '"last" is 6']),
+    "Jacobian beyond the last layer": ("[data]", '[jacobian]\ndirections = "all"\nto = 7\n[data]',
+                                       ["jacobian.to", "read 7", "6 layers"]),
+    "Jacobian without directions": ("[data]", "[jacobian]\nfrom = 2\n[data]", ["jacobian.from", "jacobian.directions", '"all"']),
+    "Jacobian of coupled samples": ("[data]", 'normalization = "batch"\n[jacobian]\ndirections = 2\n[data]',
+                                    ["jacobian.directions", "batch normalization"]),
     "parameter of a data source": ("batch = 4", 'batch = 4\nsource = { name = "gaussian", mean = 5 }',
                                    ["data.source", '"mean"', "none"]),
     "parameter of a loss": ("[data]", '[backward]\nsource = { name = "mse", weight = 2 }\n[data]',
@@ -166,7 +197,7 @@ class BadInput(program.InFolder):
 
     def assert_refused(self, expected, *arguments, ranks=None):
         before = contents_of(self.folder)
-        ended = program.run(*arguments, ranks=ranks, timeout=20)
+        ended = program.run(*arguments, ranks=ranks)
         self.assert_is_refusal(ended, expected)
         self.assertEqual(contents_of(self.folder), before)
 
@@ -176,7 +207,7 @@ class BadInput(program.InFolder):
         def run(case):
             folder = Path(tempfile.mkdtemp(dir=self.folder))
             (folder / "sweep.toml").write_text(case.sweep)
-            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, timeout=20, cwd=folder,
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, cwd=folder,
                                 env=os.environ | {"TMPDIR": str(folder)})
             return ended, contents_of(folder)
 
@@ -280,7 +311,7 @@ class BadInput(program.InFolder):
         try:
             self.assertTrue(program.wait_until((self.folder / "out.h5").exists, 30))
             for ranks in (None, 2):
-                second = program.run("run", "sweep.toml", "-o", "out.h5", ranks=ranks, timeout=20)
+                second = program.run("run", "sweep.toml", "-o", "out.h5", ranks=ranks)
                 self.assertEqual(second.returncode, program.MISTAKE, second.stderr)
                 self.assertEqual(second.stderr.count("gradflow: "), 1, second.stderr)
                 self.assertIn("out.h5 is being written by another run", second.stderr)

@@ -82,6 +82,28 @@ init.sigma_w = [0.5, 2.5]
 backward.shared = [false, true]
 """
 
+# Neighbours on a line and whole batches, which microbatches cut; more samples than units, and fewer.
+WHOLE_BATCHES = """
+[network]
+depth = 6
+activation = "relu"
+[init]
+scheme = "he_normal"
+[data]
+source = { name = "grid", offset = 1.0 }
+[backward]
+shared = true
+[statistics]
+preset = "lean"
+also = ["act_effective_rank", "act_stable_rank", "dgrad_lag_corr", "preact_common_share", "dgrad_log2_histogram",
+        "act_quantile_over_rms", "dgrad_scaled_underflow_fraction", "dgrad_overflow_fraction", "log10_signal_to_noise"]
+loss_scale = 10
+[sweep]
+network.width = [20, 150]
+data.batch = [17, 100]
+run.precision = ["float32", "float64"]
+"""
+
 # States of two signals cut in time, weights of every step the same, inputs at every step.
 RECURRENT = """
 [network]
@@ -126,6 +148,44 @@ preset = "full"
 init.sigma_w = [0.7, 1.5]
 data.batch = [5, 70]
 run.precision = ["float32", "float64"]
+"""
+
+# Jacobians of points that differ in all else; whole, few directions, between other layers, none.
+JACOBIANS = """
+[network]
+depth = 11
+width = 20
+[init]
+sigma_b = 0.1
+[statistics]
+preset = "lean"
+[jacobian]
+from = 2
+[sweep]
+network.activation = ["tanh", "relu"]
+data.batch = [5, 130]
+run.precision = ["float32", "float64"]
+[[zip]]
+jacobian.directions = ["all", 4, "all"]
+jacobian.to = ["last", 9, 6]
+init.sigma_w = [1.3, 1.3, 1e-30]
+"""
+
+JACOBIANS_OF_BLOCKS = """
+[network]
+depth = 9
+width = 20
+[init]
+sigma_b = 0.1
+[data]
+batch = 3
+[statistics]
+preset = "lean"
+[jacobian]
+directions = "all"
+[sweep]
+network.block = ["residual", "highway", "rnn", "gru", "lstm"]
+init.sigma_w = [0.8, 1.5]
 """
 
 # 1700 layers are 13600 bytes of a statistic; from 4096 bytes for each stage the stages write themselves.
@@ -227,6 +287,11 @@ class OneHash(program.InFolder):
                 self.assert_same_bits(sweep, [(2, "--stages", "2", "--bundle", "1")])
                 for file in self.folder.glob("*.h5"):
                     file.unlink()
+
+    def test_statistics_of_whole_batches(self):
+        sweep = self.write("sweep.toml", WHOLE_BATCHES)
+        self.assert_same_bits(sweep, LAYOUTS["stages"] + LAYOUTS["schedules"] + [(2, "--stages", "1", "--threads", "2")])
+
     def test_steps_in_time(self):
         sweep = self.write("sweep.toml", RECURRENT)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (None, "--bundle", "1")])
@@ -240,6 +305,20 @@ class OneHash(program.InFolder):
     def test_a_last_layer_of_its_own_scale(self):
         sweep = self.write("sweep.toml", SMALLER_OUTPUT)
         self.assert_same_bits(sweep, [(None, "--bundle", "1"), (3, "--stages", "3", "--microbatches", "2")])
+
+    def test_jacobians(self):
+        sweep = self.write("sweep.toml", JACOBIANS)
+        self.assert_same_bits(sweep, [
+            (2, "--stages", "1"),
+            (2, "--stages", "2", "--microbatches", "3", "--schedule", "zb_h1"),
+            (3, "--stages", "3", "--bundle", "1"),
+            (4, "--stages", "4", "--microbatches", "2", "--schedule", "1f1b"),
+            (None, "--threads", "3", "--bundle", "16"),
+        ])
+
+    def test_jacobians_of_every_kind_of_block(self):
+        sweep = self.write("sweep.toml", JACOBIANS_OF_BLOCKS)
+        self.assert_same_bits(sweep, [(3, "--stages", "3"), (None, "--bundle", "1", "--threads", "2")])
 
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)

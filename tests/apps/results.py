@@ -61,3 +61,19 @@ def launches(path, fact):
     with h5py.File(path, "r") as file:
         texts = [b"".join(row.tolist()).decode() for row in file[fact][()]]
         return [text for text, start in zip(texts, file["launch_start"][()]) if (start != b"").any()]
+
+
+def differing_points(path, other, points):
+    """How many of these points the two files do not agree on, in any variable that may not differ between two runs."""
+    if len(points) == 0:
+        return 0
+    with h5py.File(path, "r") as one, h5py.File(other, "r") as two:
+        differ = np.zeros(len(points), bool)
+        for name, variable in one.items():
+            if is_run_fact(variable) or variable.ndim == 0 or variable.shape[0] != len(one["status"]):
+                continue
+            a, b = variable[()][points], two[name][()][points]
+            if a.dtype != object:
+                a, b = (np.ascontiguousarray(it).reshape(len(points), -1).view(np.uint8) for it in (a, b))
+            differ |= (a.reshape(len(points), -1) != b.reshape(len(points), -1)).any(axis=1)
+        return int(differ.sum())

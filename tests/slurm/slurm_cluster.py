@@ -116,9 +116,10 @@ class SlurmCluster:
         return self.family.start(*command, log=self.folder / f"{name}.log", env=self.environment)
 
     def restart(self, node):
-        """As a node that boots: what it had in /tmp is gone."""
-        shutil.rmtree(self.folder / f"tmp_{node}")
-        (self.folder / f"tmp_{node}").mkdir()
+        """As a node that boots with an empty /tmp and /run: pmix of Slurm 22.05 starts no step whose socket is still there."""
+        for name in (f"tmp_{node}", f"spool_{node}"):
+            shutil.rmtree(self.folder / name)
+            (self.folder / name).mkdir(mode=0o755)
         self.slurmd[node] = self.daemon(f"slurmd_{node}", "slurmd", "-D", "-N", node)
 
     def crash(self, node):
@@ -152,8 +153,10 @@ class SlurmCluster:
 
     def wait(self, happened, seconds, what):
         if not program.wait_until(happened, seconds, pause=0.1):
-            logs = "".join(f"\n--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
-            raise AssertionError(f"waited {seconds} s until {what}{logs}")
+            raise AssertionError(f"waited {seconds} s until {what}{self.logs()}")
+
+    def logs(self):
+        return "".join(f"\n--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
 
     def end(self):
         self.family.end()

@@ -64,6 +64,24 @@ struct Recurrence {
   bool operator==(const Recurrence&) const = default;
 };
 
+/// A line through the space of inputs: t u + offset v, -range <= t <= range, u and v at right angles.
+struct GridLine {
+  double range = 2;
+  double offset = 0;
+
+  bool operator==(const GridLine&) const = default;
+};
+
+/// The Jacobian of one signal with respect to an earlier one, at the first sample: see BlockRow::jacobian.
+struct JacobianRequest {
+  int from = 1;        ///< layer, block or step
+  int to = 1;          ///< of the later signal, above `from`
+  int directions = 1;  ///< of the later signal, at most its units and those of the earlier one
+  bool all = false;    ///< every direction there is, so singular values too
+
+  bool operator==(const JacobianRequest&) const = default;
+};
+
 /// One network with its data, ready to be measured: everything that decides the numbers, and nothing else.
 struct NetworkSpec {
   std::string block = "dense";  ///< a name of blocks()
@@ -76,10 +94,12 @@ struct NetworkSpec {
   Initialisation init;
   std::string data = "gaussian";            ///< a name of data_sources()
   double input_correlation = 0.5;           ///< c_0 of the source `correlated`
+  GridLine grid;                            ///< of the source `grid`
   std::shared_ptr<const DataSet> data_set;  ///< of a source that reads files; null for the others
   int batch = 1;
   BackwardSource backward;
   std::uint64_t seed = 0;
+  std::optional<JacobianRequest> jacobian = {};
 
   int depth() const noexcept { return widths.depth(); }
 };

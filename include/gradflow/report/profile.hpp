@@ -17,6 +17,11 @@ struct SeedRows {
 SeedRows read_rows(const store::ResultFile& file, const Configuration& configuration,
                    const std::string& column);
 
+/// The same of a column that has an index in place of layers. What no seed has, behind the last value, is
+/// left out; `layers` are the indices, from 1.
+SeedRows read_by_index(const store::ResultFile& file, const Configuration& configuration,
+                       const std::string& column);
+
 /// A statistic by layer: its mean over seeds, and the band from the smallest to the largest seed.
 ///
 /// Only finite values count; where no seed has one all three are NaN.
