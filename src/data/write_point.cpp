@@ -68,11 +68,18 @@ void write_description(hid_t root, const nn::NetworkSpec& network) {
 
 template <class Real>
 void write_step_inputs(const hdf5::File& file, const nn::NetworkSpec& network) {
-  const int width = network.widths[0];
+  const bool is_fed = network.recurrence.input == nn::StepInput::data;
+  const int width = is_fed ? network.recurrence.input_width : network.widths[0];
+  const auto samples = is_fed ? nn::samples_of({network}).front() : nullptr;
   std::vector<double> values;
   std::vector<Real> x(std::size_t(width), Real(0));
   for (int step = 1; step <= network.depth(); ++step) {
     for (int sample = 0; sample < network.batch; ++sample) {
+      if (is_fed) {
+        const auto piece = samples->row(sample).subspan(std::size_t((step - 1) * width), std::size_t(width));
+        values.insert(values.end(), piece.begin(), piece.end());
+        continue;
+      }
       nn::fill_step_input<Real>(network.seed, step, sample, std::span<Real>(x));
       values.insert(values.end(), x.begin(), x.end());
     }
@@ -123,7 +130,7 @@ void write_point(const hdf5::File& file, const nn::NetworkSpec& network) {
   const State<Real> input = nn::input<Real>(alone, nn::microbatch_rows(alone, 0, 1));
   write_numbers(file, "data/input", {hsize_t(network.batch), hsize_t(network.widths[0])},
                 values_of(input.front(), network.batch));
-  if (network.recurrence.gaussian_input) write_step_inputs<Real>(file, network);
+  if (network.recurrence.input != nn::StepInput::none) write_step_inputs<Real>(file, network);
   if (network.block == "lstm") {
     const std::vector<double> biases = nn::lstm_gate_biases(network);
     write_numbers(file, "layer_1/gate_bias", {hsize_t(biases.size())}, biases);

@@ -111,7 +111,9 @@ bool is_smooth_at_zero(const nn::Activation& phi) {
 /// A step in time from the state 0, which inputs and biases would leave; chrono gates are a step per unit.
 std::optional<theory::ZeroStateStep> zero_state_of(const nn::NetworkSpec& network, double sigma_b) {
   const nn::Recurrence& r = network.recurrence;
-  if (r.gaussian_input || sigma_b != 0 || r.t_max || !is_smooth_at_zero(network.activation)) return {};
+  if (r.input != nn::StepInput::none || r.stack > 1 || sigma_b != 0 || r.t_max ||
+      !is_smooth_at_zero(network.activation))
+    return {};
   const double slope = network.activation.slope(0);
   if (network.block == "rnn") return theory::rnn_step(slope);
   if (network.block == "leaky_rnn") return theory::leaky_rnn_step(r.leak, slope);
@@ -145,10 +147,10 @@ std::string known_to_block_theory(const nn::NetworkSpec& network) {
   const nn::Normalization& n = network.normalization;
   const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
   const nn::Recurrence& r = network.recurrence;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
                      int(n.position), n.epsilon, n.scale, n.shift, batch, network.residual.branch,
-                     network.residual.skip, network.residual.branch_layers, r.gaussian_input, r.leak,
-                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), network.transform_bias);
+                     network.residual.skip, network.residual.branch_layers, int(r.input), r.leak,
+                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), r.stack, network.transform_bias);
 }
 
 }  // namespace gradflow::experiment

@@ -69,7 +69,7 @@ std::string statistics_label(const sweep::Sweep& sweep) {
   return label;
 }
 
-stats::Selection labelled_statistics(std::string_view label) {
+stats::Selection labelled_statistics(std::string_view label, const BlockParts& parts) {
   std::vector<std::string> names(1);
   for (const char c : label) {
     if (c == '+') {
@@ -78,7 +78,7 @@ stats::Selection labelled_statistics(std::string_view label) {
       names.back() += c;
     }
   }
-  return stats::of_preset(names.front(), {names.begin() + 1, names.end()}, dense_parts());
+  return stats::of_preset(names.front(), {names.begin() + 1, names.end()}, parts);
 }
 
 bool has_spectra(std::string_view label) {
@@ -97,12 +97,23 @@ std::vector<std::string> series_of(const CostKinds& kinds) {
   for (const std::string& name : kinds.activations) names.push_back(fmt::format("{} activation {}", p, name));
   for (const nn::Distribution d : kinds.distributions)
     names.push_back(fmt::format("{} weights {}", p, name_of(d)));
+  for (const std::string& kind : kinds.steps) {
+    for (const char* pass : {"forward", "backward", "blind forward", "blind backward"}) {
+      names.push_back(fmt::format("{} step {} {} {}", p, kind, kinds.statistics, pass));
+    }
+  }
   return names;
+}
+
+std::string step_kind(const nn::NetworkSpec& network, int layer) {
+  const bool is_fed = network.level_of(layer) > 1 || network.recurrence.input != nn::StepInput::none;
+  return network.block + (is_fed ? " fed" : "");
 }
 
 CostModel::CostModel(const Costs& costs, Precision precision, std::string_view statistics, int threads)
     : costs_(costs),
       prefix_(fmt::format("{} ", name_of(precision))),
+      label_(statistics),
       statistics_(fmt::format("{}statistics {} ", prefix_, statistics)),
       threads_(threads),
       takes_gradients_(stats::needed(labelled_statistics(statistics)).gradients),
@@ -143,6 +154,21 @@ double CostModel::weight_gradient(const LayerWork& work) const {
     return costs_.at(prefix_ + "gram")[0] * work.rows * work.batch * (double(work.fan_in) + work.fan_out);
   }
   return costs_.at(prefix_ + "formed")[0] * work.rows * work.fan_in * work.fan_out;
+}
+
+PassSeconds CostModel::step(const std::string& kind, const LayerWork& work, int matrices, int gates) const {
+  const std::string name =
+      fmt::format("{}step {} {} {}", prefix_, kind, label_, work.observed ? "" : "blind ");
+  PassSeconds pass{.forward = in_table(costs_.at(name + "forward"), work.rows, work.fan_out),
+                   .backward = in_table(costs_.at(name + "backward"), work.rows, work.fan_out)};
+  if (work.observed) {
+    LayerWork whole = work;
+    whole.fan_out = gates * work.fan_out;
+    LayerWork of_tiles = whole;
+    of_tiles.batch = tile_rows;
+    pass.backward += matrices * (weight_gradient(whole) - weight_gradient(of_tiles));
+  }
+  return {shared(pass.forward, work.rows), shared(std::max(pass.backward, 0.0), work.rows)};
 }
 
 PassSeconds CostModel::activation_per_element(std::string_view activation, int rows) const {

@@ -168,6 +168,12 @@ std::vector<store::Dimension> dimensions_of(const stats::Columns& columns) {
     return dimension.name != "format" &&
            std::ranges::find(columns, dimension.name, &stats::Column::extra_dimension) == columns.end();
   });
+  const auto by_level =
+      std::ranges::find(columns, std::string("stack_level"), &stats::Column::extra_dimension);
+  if (by_level == columns.end()) return dimensions;
+  std::vector<std::int64_t> levels(static_cast<std::size_t>(by_level->extent));
+  std::iota(levels.begin(), levels.end(), 1);
+  dimensions.push_back({"stack_level", "level of a stacked recurrent network, from 1 at the input", levels});
   return dimensions;
 }
 
@@ -175,6 +181,22 @@ store::StoredLayers stored_layers(const sweep::Sweep& sweep, const Row& row) {
   if (!depths_differ(sweep)) return row.layers(network_of(sweep.point(0)).depth());
   return store::LayersOf(
       [&sweep, &row](std::uint64_t k) { return row.layers(network_of(sweep.point(k)).depth()); });
+}
+
+/// Where a layer stands in a stack of recurrent levels; nothing where there is none.
+std::vector<store::LayerCoordinate> layer_coordinates_of(const sweep::Sweep& sweep, const Row& row) {
+  if (most_levels(sweep) == 1) return {};
+  const auto of_network = [&](auto place) {
+    return [&, place](std::uint64_t k) {
+      const nn::NetworkSpec network = network_of(sweep.point(k));
+      std::vector<int> values = row.layers(network.depth());
+      std::ranges::transform(values, values.begin(), [&](int layer) { return (network.*place)(layer); });
+      return values;
+    };
+  };
+  return {{"time", "step in time, from 1", of_network(&nn::NetworkSpec::time_of)},
+          {"level", "level of a stacked recurrent network, from 1 at the input",
+           of_network(&nn::NetworkSpec::level_of)}};
 }
 
 double rows_per_point(const store::FileSchema& schema) {
@@ -195,6 +217,7 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.coordinates = coordinates_of(sweep);
   schema.layers = stored_layers(sweep, row);
   schema.columns = *row.columns();
+  schema.layer_coordinates = layer_coordinates_of(sweep, row);
   schema.dimensions = dimensions_of(schema.columns);
   if (row.directions() > 0) {
     std::vector<std::int64_t> indices(static_cast<std::size_t>(row.directions()));
@@ -218,8 +241,8 @@ double predicted_file_bytes(const store::FileSchema& schema) {
   for (const store::Coordinate& coordinate : schema.coordinates) per_point += coordinate.swept ? 24 : 0;
 
   if (store::is_ragged(schema)) {
-    per_row += 4 + 4;    // layer, point_index
-    per_point += 8 + 8;  // row_size, row_start
+    per_row += 4 + 4 + 4 * schema.layer_coordinates.size();  // layer, point_index
+    per_point += 8 + 8;                                      // row_size, row_start
   }
   return double(schema.points) * (rows_per_point(schema) * double(per_row) + double(per_point));
 }

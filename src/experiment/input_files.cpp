@@ -80,10 +80,22 @@ void read_data_of(const sweep::SweepPoint& point, bool feeds, bool judges) {
   if (!network.data_set) return;
   at_key(point, "data.source", [&] {
     std::vector<float> first(std::size_t(network.data_set->width()));
-    if (feeds) network.data_set->copy(0, first);
+    const bool feeds_steps = network.recurrence.input == nn::StepInput::data;  // and those are everywhere
+    if (feeds || feeds_steps) network.data_set->copy(0, first);
     const std::string complaint = judges ? nn::complaint_of_labels(network) : "";
     if (!complaint.empty()) throw UserError(complaint);
   });
+}
+
+void read_weights(const nn::StoredWeights& stored) {
+  for (int layer = 1; layer <= stored.layers(); ++layer) {
+    for (const WeightRole role :
+         {WeightRole::first, WeightRole::second, WeightRole::input, WeightRole::transform}) {
+      if (!stored.has(layer, role)) continue;
+      stored.unit_weights(layer, role);
+      if (stored.bias_scale(layer, role) > 0) stored.unit_bias(layer, role);
+    }
+  }
 }
 
 }  // namespace
@@ -106,6 +118,29 @@ std::shared_ptr<const nn::StoredWeights> stored_weights_of(const sweep::SweepPoi
     require_given(value, "path");
     return library.get(description(point, value),
                        [&] { return data::open_weights(path_in(point, value, "path")); });
+  });
+}
+
+std::set<std::filesystem::path> named_files(const sweep::Sweep& sweep) {
+  std::set<std::filesystem::path> files;
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    const auto add = [&](std::string_view key, const char* parameter) {
+      const std::filesystem::path file = path_in(point, point.name(key), parameter);
+      if (!file.empty()) files.insert(file);
+    };
+    for (const char* parameter : {"images", "path"}) add("data.source", parameter);
+    if (point.name("data.source").name == "idx") add("data.source", "labels");  // of hdf5 it is a dataset
+    if (point.name("init.scheme").name == "file") add("init.scheme", "path");
+  });
+  return files;
+}
+
+void read_named_files(const sweep::Sweep& sweep) {
+  for_each_network(sweep, [&](const sweep::SweepPoint& point) {
+    read_data_of(point, true, true);
+    const auto stored = stored_weights_of(point);
+    if (!stored) return;
+    at_key(point, "init.scheme", [&] { read_weights(*stored); });
   });
 }
 

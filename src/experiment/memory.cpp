@@ -171,7 +171,8 @@ struct LayerBytes {
       : in(work.network.widths.fan_in(layer)), out(work.network.widths.fan_out(layer)) {
     const double rows = work.padded(work.gates * out);
     const double first = work.padded(in) * rows * work.real_bytes();
-    const double further = (work.matrices - 1) * work.padded(out) * rows * work.real_bytes();
+    const double widest_input = work.padded(std::max(out, work.network.recurrence.input_width));
+    const double further = (work.matrices - 1) * widest_input * rows * work.real_bytes();
     const double weights = first + further;
     const double bias = work.network.init.has_bias(in) ? rows * work.real_bytes() : 0;
     const double numbers = weights + work.matrices * present.points * bias;
@@ -262,7 +263,7 @@ struct Demand {
     if (!work.tied) return 0;
     const int width = work.network.widths[0];
     const double sum = work.points * work.padded(work.gates * width) * work.row_bytes(width);
-    return 3 * sum + LayerBytes(work, 1, present).tied_weights;
+    return work.network.recurrence.stack * (3 * sum + LayerBytes(work, 1, present).tied_weights);
   }
 
   void add(const Work& work, const LayerBytes& bytes, Present present, bool is_observed) {
@@ -324,9 +325,13 @@ double theory_bytes(const Work& work, double rows, double network_bytes) {
   return kept + std::max(0.0, at_work - TableBytes(work, rows).waiting);
 }
 
-/// The first stage keeps the data set it feeds the network from.
+/// The first stage keeps the data set it feeds the network from; where the data comes in step by step, each
+/// does, and the samples of the batch.
 double data_bytes(const Work& work) {
-  return work.blocks.first == 0 && work.network.data_set ? work.network.data_set->bytes() : 0;
+  const bool feeds_steps = work.network.recurrence.input == nn::StepInput::data;
+  const bool reads = (work.blocks.first == 0 || feeds_steps) && work.network.data_set;
+  const double samples = feeds_steps ? sizeof(float) * double(work.batch) * features_of(work.network) : 0;
+  return samples + (reads ? work.network.data_set->bytes() : 0);
 }
 
 /// Bytes beyond the budget: what a decision is worth if none fits.
@@ -334,8 +339,9 @@ double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total(
 
 /// A sweep's axis that changes how much memory a point takes.
 bool changes_size(const sweep::Axis& axis) {
-  constexpr std::array keys{"network.block", "network.depth", "network.width",      "network.widths",
-                            "data.batch",    "run.precision", "jacobian.directions"};
+  constexpr std::array keys{"network.block", "network.depth",  "network.stack",
+                            "network.width", "network.widths", "network.input",
+                            "data.batch",    "run.precision",  "jacobian.directions"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(keys, column.key) != keys.end();
   });

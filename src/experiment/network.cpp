@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,9 @@
 
 namespace gradflow::experiment {
 namespace {
+
+constexpr std::int64_t most_layers = 100'000'000;
+constexpr std::int64_t most_features = 100'000'000;
 
 bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
 
@@ -53,7 +57,7 @@ nn::Widths widths_on(int input, int depth, int width) {
 }
 
 void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& network) {
-  const int input = network.widths[0];
+  const int input = features_of(network);
   if (network.data_set && input != network.data_set->width()) {
     throw point.error(point.has("network.widths") ? "network.widths" : "init.scheme",
                       fmt::format("the input has {} units, but a sample of data.source has {} features",
@@ -67,6 +71,28 @@ void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& netw
   if (!complaint.empty()) throw point.error("data.source", complaint);
 }
 
+/// Refuses an option of other blocks.
+void require_block(const sweep::SweepPoint& point, std::string_view key, bool fits,
+                   const std::string& lacks) {
+  if (fits || !given(point, key)) return;
+  throw point.error(key, "is given, but a " + point.name("network.block").name + " block has no " + lacks);
+}
+
+int stack_of(const sweep::SweepPoint& point) {
+  require_block(point, "network.stack", is_recurrent(point.name("network.block").name), "levels to stack");
+  const std::int64_t stack = point.integer("network.stack");
+  if (point.has("network.depth") && stack * point.integer("network.depth") > most_layers) {
+    throw point.error(
+        "network.stack",
+        fmt::format("is {}, which makes {} layers of {} steps; expected at most {}", stack,
+                    stack * point.integer("network.depth"), point.integer("network.depth"), most_layers));
+  }
+  return int(stack);
+}
+
+bool takes_data_step_by_step(const sweep::SweepPoint& point) { return point.text("network.input") == "data"; }
+
+/// Of layers: the depth of a recurrent network counts its steps.
 nn::Widths widths_of(const sweep::SweepPoint& point) {
   if (point.has("network.widths")) {
     for (const char* other : {"network.depth", "network.width"}) {
@@ -89,8 +115,9 @@ nn::Widths widths_of(const sweep::SweepPoint& point) {
     if (!point.has(key)) throw point.error(key, "is missing; expected an integer, or network.widths instead");
   }
   const int width = int(point.integer("network.width"));
-  const auto data_set = data_set_of(point);
-  return widths_on(data_set ? data_set->width() : width, int(point.integer("network.depth")), width);
+  const int layers = int(point.integer("network.depth")) * stack_of(point);
+  const auto data_set = takes_data_step_by_step(point) ? nullptr : data_set_of(point);
+  return widths_on(data_set ? data_set->width() : width, layers, width);
 }
 
 nn::Activation activation_of(const sweep::SweepPoint& point) {
@@ -188,13 +215,6 @@ void require_skippable(const sweep::SweepPoint& point, const nn::NetworkSpec& ne
   }
 }
 
-/// Refuses an option of other blocks.
-void require_block(const sweep::SweepPoint& point, std::string_view key, bool fits,
-                   const std::string& lacks) {
-  if (fits || !given(point, key)) return;
-  throw point.error(key, "is given, but a " + point.name("network.block").name + " block has no " + lacks);
-}
-
 double leak_of(const sweep::SweepPoint& point) {
   const bool is_leaky = point.name("network.block").name == "leaky_rnn";
   require_block(point, "network.leak", is_leaky, "leak; write block = \"leaky_rnn\"");
@@ -216,20 +236,68 @@ std::optional<double> t_max_of(const sweep::SweepPoint& point) {
   return point.real("network.t_max");
 }
 
+nn::StepInput step_input_of(const sweep::SweepPoint& point) {
+  const std::string& text = point.text("network.input");
+  return text == "gaussian" ? nn::StepInput::gaussian
+         : text == "data"   ? nn::StepInput::data
+                            : nn::StepInput::none;
+}
+
+/// Features of x_t: an equal piece of a sample for each step.
+int input_width_of(const sweep::SweepPoint& point) {
+  const bool is_given = point.has("network.input_width");
+  if (!takes_data_step_by_step(point)) {
+    if (!is_given) return 0;
+    throw point.error("network.input_width", "is given, but network.input is \"" +
+                                                 point.text("network.input") +
+                                                 "\"; write network.input = \"data\", or leave it out");
+  }
+  const std::int64_t steps = point.integer("network.depth");
+  const auto data_set = data_set_of(point);
+  if (!data_set) {
+    const std::int64_t width = point.integer(is_given ? "network.input_width" : "network.width");
+    if (steps * width <= most_features) return int(width);
+    throw point.error("network.input",
+                      fmt::format("is \"data\", so a sample has {} features, {} steps of {}; expected at "
+                                  "most {}",
+                                  steps * width, steps, width, most_features));
+  }
+  const std::int64_t features = data_set->width();
+  if (features % steps != 0) {
+    throw point.error(
+        "network.depth",
+        fmt::format("is {} steps, but a sample of data.source has {} features, which are not {} "
+                    "equal pieces; expected a divisor of {}",
+                    steps, features, steps, features));
+  }
+  if (is_given && point.integer("network.input_width") != features / steps) {
+    throw point.error("network.input_width",
+                      fmt::format("is {}, but a sample of data.source has {} features, which are {} steps of "
+                                  "{}; write {}, or leave it out",
+                                  point.integer("network.input_width"), features, steps, features / steps,
+                                  features / steps));
+  }
+  return int(features / steps);
+}
+
 nn::Recurrence recurrence_of(const sweep::SweepPoint& point) {
   const std::string& block = point.name("network.block").name;
-  require_block(point, "network.input", is_recurrent(block), "inputs at every step");
+  for (const char* key : {"network.input", "network.input_width"}) {
+    require_block(point, key, is_recurrent(block), "inputs at every step");
+  }
   for (const char* key : {"network.forget_gate", "network.forget_bias", "network.t_max"}) {
     require_block(point, key, block == "lstm", "forget gate");
   }
   if (given(point, "network.forget_bias") && !point.boolean("network.forget_gate")) {
     throw point.error("network.forget_bias", "is given, but forget_gate = false; leave one out");
   }
-  return {.gaussian_input = point.text("network.input") == "gaussian",
+  return {.input = step_input_of(point),
+          .input_width = input_width_of(point),
           .leak = leak_of(point),
           .forget_gate = point.boolean("network.forget_gate"),
           .forget_bias = point.real("network.forget_bias"),
-          .t_max = t_max_of(point)};
+          .t_max = t_max_of(point),
+          .stack = stack_of(point)};
 }
 
 /// The layer that the Jacobian is of, or is taken with respect to.
@@ -274,6 +342,12 @@ std::optional<nn::JacobianRequest> jacobian_of(const sweep::SweepPoint& point,
                       "is given, but batch normalization couples the samples of a batch, and the Jacobian is "
                       "that of one sample; leave the table [jacobian] or the normalization out");
   }
+  if (network.recurrence.stack > 1) {
+    throw point.error(
+        "jacobian.directions",
+        "is given, but a step of a stacked network is several layers, and the Jacobian is that of "
+        "one chain of states; leave the table [jacobian] or network.stack out");
+  }
   nn::JacobianRequest request = jacobian_between(point, network.depth());
   const int most = std::min(network.widths[request.from], network.widths[request.to]);
   const auto* number = std::get_if<std::int64_t>(&point.at("jacobian.directions"));
@@ -302,11 +376,10 @@ bool has_one_of(const sweep::Axis& axis, std::span<const std::string_view> keys)
 }
 
 bool names_something(const sweep::Axis& axis) {
-  constexpr std::array<std::string_view, 10> structural{"network.block",       "network.widths",
-                                                        "network.activation",  "network.normalization",
-                                                        "network.input",       "network.branch_layers",
-                                                        "init.scheme",         "backward.source",
-                                                        "network.forget_gate", "data.source"};
+  constexpr std::array<std::string_view, 12> structural{
+      "network.block",   "network.widths", "network.activation",    "network.normalization",
+      "network.input",   "network.stack",  "network.branch_layers", "init.scheme",
+      "backward.source", "data.source",    "network.forget_gate",   "network.input_width"};
   return has_one_of(axis, structural);
 }
 
@@ -340,7 +413,7 @@ void for_each_combination(const sweep::Sweep& sweep, const std::function<bool(co
 
 bool changes_depth(const sweep::Axis& axis) {
   return std::ranges::any_of(axis.columns, [](const sweep::Column& column) {
-    return column.key == "network.depth" || column.key == "network.widths";
+    return column.key == "network.depth" || column.key == "network.widths" || column.key == "network.stack";
   });
 }
 
@@ -357,7 +430,7 @@ bool is_particular(const sweep::Sweep& sweep) {
   for_each_combination(sweep, names_something, [&](const sweep::SweepPoint& point) {
     particular = particular || point.has("jacobian.directions") || point.has("jacobian.from") ||
                  point.has("jacobian.to") || point.name("data.source").name != "gaussian" ||
-                 point.name("init.scheme").name == "file";
+                 takes_data_step_by_step(point) || point.name("init.scheme").name == "file";
   });
   return particular;
 }
@@ -438,14 +511,18 @@ void require_networks(const sweep::Sweep& sweep) {
 }
 
 bool depths_differ(const sweep::Sweep& sweep) {
-  int least = 0;
-  int most = 0;
+  std::set<std::pair<int, int>> different;
   for_each_combination(sweep, changes_depth, [&](const sweep::SweepPoint& point) {
-    const int depth = widths_of(point).depth();
-    least = least == 0 ? depth : std::min(least, depth);
-    most = std::max(most, depth);
+    different.emplace(widths_of(point).depth(), stack_of(point));
   });
-  return least != most;
+  return different.size() > 1;
+}
+
+int most_levels(const sweep::Sweep& sweep) {
+  int most = 1;
+  for_each_combination(sweep, names_something,
+                       [&](const sweep::SweepPoint& point) { most = std::max(most, stack_of(point)); });
+  return most;
 }
 
 sweep::SweepPoint shallowest_point(const sweep::Sweep& sweep) {

@@ -12,9 +12,11 @@
 #include <fmt/format.h>
 
 #include "block_theory.hpp"
+#include "gradflow/nn/block.hpp"
 #include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/theory/dead_units.hpp"
 #include "gradflow/theory/jacobian.hpp"
+#include "recurrent_theory.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -181,6 +183,10 @@ bool has_mean_field(nn::Distribution distribution) {
 }
 
 bool theory_covers(const nn::NetworkSpec& network) {
+  if (nn::block_of(network).steps_in_time) {
+    return has_mean_field(network.init.scheme->distribution) ||
+           network.init.scheme->distribution == nn::Distribution::identity;
+  }
   return network.data == "gaussian" && has_mean_field(network.init.scheme->distribution) &&
          network.init.scheme->solved_by != nn::SolvedBy::depth && !network.init.finds_scales();
 }
@@ -214,7 +220,8 @@ bool is_plain_dense(const nn::NetworkSpec& network) {
 
 void add_block_theory(Prediction& prediction, const nn::NetworkSpec& network) {
   if (network.backward.loss != "random" || network.widths[0] != network.widths[network.depth()]) return;
-  BlockTheory known = block_theory(network);
+  const bool in_time = nn::block_of(network).steps_in_time;
+  BlockTheory known = in_time ? recurrent_theory(network) : block_theory(network);
   if (!known.dgrad_log10_rms.empty()) prediction.profile.dgrad_log10_rms = std::move(known.dgrad_log10_rms);
   prediction.stream_log10_q = std::move(known.act_log10_q);
   prediction.asymptotics.chi1 = known.rate;

@@ -29,6 +29,7 @@ BlockParts parts_in(const sweep::Sweep& sweep) {
     const BlockParts parts = nn::parts_of(network_of(point));
     add_new(all.signals, parts.signals);
     add_new(all.matrices, parts.matrices);
+    all.normalises = all.normalises || parts.normalises;
   });
   return all;
 }
@@ -59,13 +60,15 @@ stats::Columns initialisation_columns() {
            .extra_dimension = ""}};
 }
 
-stats::Columns tied_columns() {
+/// @param levels  of stacked recurrent layers, at most
+stats::Columns tied_columns(int levels) {
   return {{.name = "tied_wgrad_log10_norm",
            .long_name = "Frobenius norm of the mean gradient of the weights that all steps share",
            .units = "1",
            .formula = "log10 |mean_s sum_l dE_s/dW_l|_F",
            .per_layer = false,
-           .extra_dimension = ""}};
+           .extra_dimension = levels > 1 ? "stack_level" : "",
+           .extent = levels}};
 }
 
 /// Whether some point sums the gradients of its steps.
@@ -111,7 +114,7 @@ Row::Row(const sweep::Sweep& sweep)
     columns.insert(columns.end(), more.begin(), more.end());
     return first;
   };
-  if (has_tied_weights(sweep, selection_)) first_of_tied_ = append(tied_columns());
+  if (has_tied_weights(sweep, selection_)) first_of_tied_ = append(tied_columns(most_levels(sweep)));
   directions_ = most_directions(sweep);
   if (directions_ > 0) first_of_jacobian_ = append(jacobian_columns(directions_));
   first_of_initialisation_ = append(initialisation_columns());
@@ -155,8 +158,8 @@ void Row::complete(stats::PointTable& rows, const nn::NetworkSpec& network,
 stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResult result,
                              const Prediction& prediction, double wall_seconds) const {
   stats::PointTable table = std::move(result.rows);
-  if (result.tied_wgrad_squared) {
-    table.values(*first_of_tied_)[0] = result.tied_wgrad_squared->log10() / 2;
+  for (std::size_t level = 0; level < result.tied_wgrad_squared.size(); ++level) {
+    table.values(*first_of_tied_)[level] = result.tied_wgrad_squared[level].log10() / 2;
   }
   if (first_of_jacobian_) fill(table, *first_of_jacobian_, network, prediction, result.jacobian);
   complete(table, network, prediction);

@@ -29,6 +29,7 @@ using sweep::Value;
 constexpr double most_layers = 100'000'000;
 constexpr double most_units = 1'000'000;
 constexpr double most_samples = 10'000'000;
+constexpr double most_levels = 1000;
 
 template <class Row>
 Complaint one_of(std::string kind, std::span<const Row> table) {
@@ -175,8 +176,17 @@ std::vector<Key> network_keys() {
 std::vector<Key> recurrence_keys() {
   return {
       {"network.input", Type::text, std::string("zero"),
-       "of a recurrent network at every step: zero, or gaussian, x_t ~ N(0, I) per sample and step",
-       sweep::one_of("input", {"zero", "gaussian"})},
+       "of a recurrent network at every step: zero; gaussian, x_t ~ N(0, I) per sample and step; data, the "
+       "t-th of depth equal pieces of a sample",
+       sweep::one_of("input", {"zero", "gaussian", "data"})},
+      {"network.input_width",
+       Type::integer,
+       {},
+       "features of x_t from the data; width where the source has no features of its own",
+       sweep::between(1, most_units)},
+      {"network.stack", Type::integer, std::int64_t(1),
+       "levels of a recurrent network, each fed by the one below; layer (time - 1) * stack + level",
+       sweep::between(1, most_levels)},
       {"network.leak",
        Type::real,
        {},

@@ -57,7 +57,11 @@ std::span<const BlockRow> blocks() { return block_catalogue; }
 
 const BlockRow& block_of(const NetworkSpec& network) { return find(blocks(), "block", network.block); }
 
-BlockParts parts_of(const NetworkSpec& network) { return block_of(network).parts(network); }
+BlockParts parts_of(const NetworkSpec& network) {
+  BlockParts parts = block_of(network).parts(network);
+  parts.normalises = network.normalization.kind != NormalizationKind::none;
+  return parts;
+}
 
 int gates_of(const NetworkSpec& network) {
   const BlockRow& row = block_of(network);
@@ -65,7 +69,8 @@ int gates_of(const NetworkSpec& network) {
 }
 
 std::vector<int> state_widths(const NetworkSpec& network, int blocks_before) {
-  return std::vector<int>(std::size_t(block_of(network).state_signals), network.widths[blocks_before]);
+  const int signals = network.recurrence.stack * block_of(network).state_signals;
+  return std::vector<int>(std::size_t(signals), network.widths[blocks_before]);
 }
 
 template <class Real>

@@ -42,7 +42,7 @@ void write_combination(double a, std::span<const double> u, double b, std::span<
 
 /// The orthonormal rows of consecutive normal ones, times sqrt(width): mean square 1.
 SampleFill orthogonal_samples(const NetworkSpec& network, int samples) {
-  const int width = network.widths[0];
+  const int width = features_of(network);
   const auto rows = shared_rows(orthonormal_rows(data_stream(network), 0, samples, width));
   return [rows, size = std::sqrt(double(width))](int sample, std::span<float> features) {
     write_combination(size, rows->row(sample), 0, rows->row(sample), features);
@@ -67,7 +67,7 @@ SampleFill correlated_samples(const NetworkSpec& network, int) {
 /// Sample s of B stands at the angle 2 pi s / B of a circle of radius sqrt(width), in a random plane.
 /// Poole et al., Exponential expressivity in deep neural networks through transient chaos (NeurIPS 2016).
 SampleFill circle_samples(const NetworkSpec& network, int) {
-  const int width = network.widths[0];
+  const int width = features_of(network);
   const auto plane = shared_rows(orthonormal_rows(data_stream(network), 0, 2, width));
   return [plane, size = std::sqrt(double(width)), batch = network.batch](int sample,
                                                                          std::span<float> features) {
@@ -179,7 +179,7 @@ void write_sample(const SampleFill& fill, int sample, std::size_t width, std::sp
 std::span<const DataRow> data_sources() { return catalogue; }
 
 std::string complaint_of_data(const NetworkSpec& network) {
-  const int width = network.widths[0];
+  const int width = features_of(network);
   if (network.data == "orthogonal" && network.batch > width) {
     return fmt::format("{} orthogonal samples do not fit into {} features; expected data.batch of at most {}",
                        network.batch, width, width);
@@ -198,10 +198,30 @@ std::string complaint_of_data(const NetworkSpec& network) {
   return "";
 }
 
+std::vector<std::shared_ptr<const Matrix<float>>> samples_of(const Bundle& bundle) {
+  std::vector<std::shared_ptr<const Matrix<float>>> all;
+  for (std::size_t i = 0; i < bundle.size(); ++i) {
+    const NetworkSpec& point = bundle[i];
+    if (i > 0 && same_data(bundle[i - 1], point)) {
+      all.push_back(all.back());
+      continue;
+    }
+    auto samples = std::make_shared<Matrix<float>>(point.batch, features_of(point));
+    const SampleFill fill = source_of(point).samples_of(point, point.batch);
+    parallel_for(point.batch, [&](int sample) { fill(sample, samples->row(sample)); });
+    all.push_back(std::move(samples));
+  }
+  return all;
+}
+
+namespace {
+
+/// The data as the network's input; zeros where the data comes in step by step.
 template <class Real>
-State<Real> input(const Bundle& bundle, const Stack& stack) {
+Signal<Real> first_signal(const Bundle& bundle, const Stack& stack) {
   const int width = bundle.front().widths[0];
   Signal<Real> signal(rows_of(stack), width);
+  if (bundle.front().recurrence.input == StepInput::data) return signal;
   SampleFill fill;
   int filled_like = -1;  // the point whose fill it is
   int filled_up_to = 0;
@@ -217,11 +237,19 @@ State<Real> input(const Bundle& bundle, const Stack& stack) {
       write_sample<Real>(fill, sample, std::size_t(width), signal.values.row(row));
     });
   }
+  return signal;
+}
+
+}  // namespace
+
+/// Stacked levels are a queue, see TimeStep: the first level, whose turn it is, stands at the back.
+template <class Real>
+State<Real> input(const Bundle& bundle, const Stack& stack) {
+  const std::vector<int> widths = state_widths(bundle.front(), 0);
   State<Real> state;
-  state.push_back(std::move(signal));
-  for (std::size_t i = 1; i < state_widths(bundle.front(), 0).size(); ++i) {
-    state.push_back(Signal<Real>(state.front().rows(), state.front().width));
-  }
+  for (const int width : widths) state.push_back(Signal<Real>(rows_of(stack), width));
+  const auto of_a_level = std::size_t(block_of(bundle.front()).state_signals);
+  state[widths.size() - of_a_level] = first_signal<Real>(bundle, stack);
   return state;
 }
 

@@ -9,8 +9,8 @@ namespace {
 template <class Real>
 class Gru final : public Block<Real> {
  public:
-  Gru(const Bundle& bundle, int step)
-      : time_(bundle, step, gru_gates(bundle.front())),
+  Gru(const Bundle& bundle, int layer)
+      : time_(bundle, layer, gru_gates(bundle.front())),
         sigmoid_(bundle.size(), Activation::named("sigmoid")) {
     for (const NetworkSpec& point : bundle) activations_.push_back(point.activation);
   }
@@ -18,8 +18,10 @@ class Gru final : public Block<Real> {
   /// h_t = (1 - u) n + u h, n = phi(W_x x + r a), a = W h + b
   State<Real> forward(State<Real> state, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
                       Failures& failures) const override {
-    Passage<Real> passage(stack, observer, time_.step());
-    Inside in = inside(std::move(state.front()), passage);
+    Passage<Real> passage(stack, observer, time_.layer());
+    Signal<Real> h = std::move(time_.own(state).front());
+    std::optional<Signal<Real>> x = time_.input(state, passage);
+    Inside in = inside(std::move(h), x, passage);
     const Outside out = outside(in, passage);
     Signal<Real> next = each_sample<Real>(in.h.rows(), in.h.width, passage, [&](int, int row) {
       return sum(product_of_samples(out.one_minus_u, out.n, row), product_of_samples(out.u, in.h, row));
@@ -28,8 +30,9 @@ class Gru final : public Block<Real> {
     passage.show(Role::gate_reset, out.r);
     passage.show(Role::act, next);
     passage.add_failures_to(failures);
+    time_.keep(std::move(x), tape);
     for (Signal<Real>* kept : {&in.h, &in.a, &in.z_n, &in.z_u, &in.z_r}) tape.push_back(std::move(*kept));
-    return state_of(std::move(next));
+    return time_.moved(std::move(state), state_of(std::move(next)));
   }
 
   /// dz_n = (1 - u) phi'(z_n) dh_t, dz_u = (h - n) u' dh_t, dz_r = a r' dz_n, da = r dz_n;
@@ -37,30 +40,33 @@ class Gru final : public Block<Real> {
   State<Real> backward(State<Real> state, Entry, const Stack& stack, Tape<Real>& tape,
                        Observer<Real>& observer, WeightGradient<Real>& gradient,
                        Failures& failures) const override {
-    Passage<Real> passage(stack, observer, time_.step());
-    const Signal<Real> dy = std::move(state.front());
+    Passage<Real> passage(stack, observer, time_.layer());
+    const Signal<Real> dy = std::move(time_.own_gradient(state).front());
     Inside in;
     for (Signal<Real>* kept : {&in.z_r, &in.z_u, &in.z_n, &in.a, &in.h}) *kept = taken_from(tape);
+    std::optional<Signal<Real>> x = time_.kept(tape, passage);
     passage.show(Role::dgrad, dy);
     const Outside out = outside(in, passage);
     const Gradients d = gradients(in, out, dy, passage);
     Signal<Real> of_state = time_.stacked({&d.a, &d.z_u, &d.z_r}, passage);
     Signal<Real> of_input = time_.stacked({&d.z_n, &d.z_u, &d.z_r}, passage);
     State<Real> dh;
-    if (time_.step() > 1) {
+    if (!time_.is_first()) {
       const Signal<Real> through_gates = time_.state_gradient(of_state, passage);
       dh.push_back(sum_of(product_of_signals(out.u, dy, passage), through_gates, passage));
     }
-    time_.add_gradients(gradient, std::move(in.h), std::move(of_state), passage, std::move(of_input));
+    state = time_.returned(std::move(state), std::move(dh), of_input, passage);
+    time_.add_gradients(gradient, std::move(in.h), std::move(of_state), std::move(x), passage,
+                        std::move(of_input));
     passage.add_failures_to(failures);
-    return dh;
+    return state;
   }
 
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return time_.weight_gradient(); }
 
-  std::unique_ptr<Block<Real>> at_layer(int step) const override {
+  std::unique_ptr<Block<Real>> at_layer(int layer) const override {
     auto other = std::make_unique<Gru>(*this);
-    other->time_ = time_.at(step);
+    other->time_ = time_.at(layer);
     return other;
   }
 
@@ -80,9 +86,9 @@ class Gru final : public Block<Real> {
     Signal<Real> a, z_n, z_u, z_r;
   };
 
-  Inside inside(Signal<Real> h, Passage<Real>& passage) const {
+  Inside inside(Signal<Real> h, const std::optional<Signal<Real>>& x, Passage<Real>& passage) const {
     const Signal<Real> from_state = time_.of_state(h, passage);
-    const std::optional<Signal<Real>> from_input = time_.of_input(passage);
+    const std::optional<Signal<Real>> from_input = time_.of_input(x, passage);
     const auto rows_of_gate = [&](Gate gate) {
       Signal<Real> z = time_.gate(from_state, gate, passage);
       return from_input ? sum_of(z, time_.gate(*from_input, gate, passage), passage) : std::move(z);
@@ -131,8 +137,8 @@ class Gru final : public Block<Real> {
 }  // namespace
 
 template <class Real>
-std::unique_ptr<Block<Real>> make_gru(const Bundle& bundle, int step) {
-  return std::make_unique<Gru<Real>>(bundle, step);
+std::unique_ptr<Block<Real>> make_gru(const Bundle& bundle, int layer) {
+  return std::make_unique<Gru<Real>>(bundle, layer);
 }
 
 int gru_gates(const NetworkSpec&) { return 3; }
@@ -142,7 +148,7 @@ BlockParts gru_parts(const NetworkSpec& network) {
 }
 
 /// h_{t-1}, the candidate's product and the preactivations of candidate and gates.
-int gru_tape(const NetworkSpec&) { return 5; }
+int gru_tape(const NetworkSpec& network) { return 5 + taped_inputs(network); }
 
 template std::unique_ptr<Block<float>> make_gru(const Bundle&, int);
 template std::unique_ptr<Block<double>> make_gru(const Bundle&, int);

@@ -126,8 +126,11 @@ MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role) {
       return {fan_in, fan_out};
     case WeightRole::second:
       return {network.widths.fan_out(layer), network.widths.fan_out(layer)};
-    case WeightRole::input:
-      return {fan_in, fan_out, false};
+    case WeightRole::input: {
+      const Recurrence& recurrence = network.recurrence;
+      const bool is_fed = recurrence.input == StepInput::data && network.level_of(layer) == 1;
+      return {is_fed ? recurrence.input_width : fan_in, fan_out, false};
+    }
   }
   throw BrokenPromise("a role of a matrix");
 }
@@ -144,11 +147,12 @@ bool bias_is_cancelled(const NetworkSpec& network, int layer, WeightRole role) {
 }
 
 int weight_layers(const NetworkSpec& network) {
-  return block_of(network).steps_in_time ? 1 : network.depth();
+  return block_of(network).steps_in_time ? network.recurrence.stack : network.depth();
 }
 
 std::string complaint_of_weights(const NetworkSpec& network) {
   const StoredWeights& stored = stored_weights(network);
+  if (network.recurrence.stack > 1) return "is a file, but the weights of stacked levels are only drawn";
   if (stored.layers() != weight_layers(network)) {
     return fmt::format("the file has {} layers, but the network has {}{}", stored.layers(),
                        weight_layers(network),

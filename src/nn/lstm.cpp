@@ -15,9 +15,10 @@ struct GateBiases {
 };
 
 /// b_f = ln U(1, t_max - 1), b_i = -b_f
-GateBiases chrono_biases(const NetworkSpec& network, int width) {
+GateBiases chrono_biases(const NetworkSpec& network, int level, int width) {
   std::vector<double> unit(static_cast<std::size_t>(width));
-  fill_uniform<double>({network.seed, Purpose::chrono_bias, 1}, 0, std::span<double>(unit));
+  fill_uniform<double>({network.seed, Purpose::chrono_bias, std::uint32_t(level)}, 0,
+                       std::span<double>(unit));
   GateBiases biases;
   for (const double u : unit) {
     const double share = (u / std::sqrt(3.0) + 1) / 2;
@@ -27,8 +28,8 @@ GateBiases chrono_biases(const NetworkSpec& network, int width) {
   return biases;
 }
 
-GateBiases gate_biases(const NetworkSpec& network, int width) {
-  if (network.recurrence.t_max) return chrono_biases(network, width);
+GateBiases gate_biases(const NetworkSpec& network, int level, int width) {
+  if (network.recurrence.t_max) return chrono_biases(network, level, width);
   const auto units = static_cast<std::size_t>(width);
   return {std::vector<double>(units, 0.0), std::vector<double>(units, network.recurrence.forget_bias)};
 }
@@ -36,14 +37,14 @@ GateBiases gate_biases(const NetworkSpec& network, int width) {
 template <class Real>
 class Lstm final : public Block<Real> {
  public:
-  Lstm(const Bundle& bundle, int step)
-      : time_(bundle, step, lstm_gates(bundle.front())),
+  Lstm(const Bundle& bundle, int layer)
+      : time_(bundle, layer, lstm_gates(bundle.front())),
         forgets_(bundle.front().recurrence.forget_gate),
         sigmoid_(bundle.size(), Activation::named("sigmoid")) {
     std::vector<GateBiases> biases;
     for (const NetworkSpec& point : bundle) {
       activations_.push_back(point.activation);
-      biases.push_back(gate_biases(point, time_.width()));
+      biases.push_back(gate_biases(point, point.level_of(layer), time_.width()));
     }
     biases_ = std::make_shared<const std::vector<GateBiases>>(std::move(biases));
   }
@@ -51,21 +52,24 @@ class Lstm final : public Block<Real> {
   /// c_t = f c + i g, h_t = o phi(c_t)
   State<Real> forward(State<Real> state, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
                       Failures& failures) const override {
-    Passage<Real> passage(stack, observer, time_.step());
+    Passage<Real> passage(stack, observer, time_.layer());
+    State<Real> own = time_.own(state);
+    std::optional<Signal<Real>> x = time_.input(state, passage);
     Inside in;
-    in.h = std::move(state[0]);
-    in.c = std::move(state[1]);
-    in.z = time_.preactivations(in.h, passage);
+    in.h = std::move(own[0]);
+    in.c = std::move(own[1]);
+    in.z = time_.preactivations(in.h, x, passage);
     add_biases(in, passage);
     Outside out = outside(in, passage);
     show(out, passage);
     passage.add_failures_to(failures);
+    time_.keep(std::move(x), tape);
     tape.push_back(std::move(in.h));
     tape.push_back(std::move(in.c));
     for (Signal<Real>& z : in.z) tape.push_back(std::move(z));
-    state[0] = std::move(out.h);
-    state[1] = std::move(out.c);
-    return state;
+    own[0] = std::move(out.h);
+    own[1] = std::move(out.c);
+    return time_.moved(std::move(state), std::move(own));
   }
 
   /// With dc_t + o phi'(c_t) dh_t as dc: dz_g = i phi' dc, dz_i = g i' dc, dz_f = c f' dc,
@@ -73,31 +77,34 @@ class Lstm final : public Block<Real> {
   State<Real> backward(State<Real> state, Entry, const Stack& stack, Tape<Real>& tape,
                        Observer<Real>& observer, WeightGradient<Real>& gradient,
                        Failures& failures) const override {
-    Passage<Real> passage(stack, observer, time_.step());
-    const Signal<Real> dh = std::move(state[0]);
+    Passage<Real> passage(stack, observer, time_.layer());
+    const State<Real> own = time_.own_gradient(state);
+    const Signal<Real>& dh = own[0];
     Inside in = inside(tape);
+    std::optional<Signal<Real>> x = time_.kept(tape, passage);
     Outside out = outside(in, passage);
     passage.show(Role::dgrad, dh);
     Signal<Real> through_h = product_of_signals(out.o, dh, passage);
     multiply_by_slopes<Real>(activations_, out.c, through_h, {Role::act, {}}, passage);
-    const Signal<Real> dc = sum_of(state[1], through_h, passage);
+    const Signal<Real> dc = sum_of(own[1], through_h, passage);
     passage.show(Role::cell_dgrad, dc);
     Signal<Real> da = gate_gradients(in, out, dh, dc, passage);
     State<Real> before;
-    if (time_.step() > 1) {
+    if (!time_.is_first()) {
       before.push_back(time_.state_gradient(da, passage));
       before.push_back(forgets_ ? product_of_signals(out.f, dc, passage) : dc.copy());
     }
-    time_.add_gradients(gradient, std::move(in.h), std::move(da), passage);
+    state = time_.returned(std::move(state), std::move(before), da, passage);
+    time_.add_gradients(gradient, std::move(in.h), std::move(da), std::move(x), passage);
     passage.add_failures_to(failures);
-    return before;
+    return state;
   }
 
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return time_.weight_gradient(); }
 
-  std::unique_ptr<Block<Real>> at_layer(int step) const override {
+  std::unique_ptr<Block<Real>> at_layer(int layer) const override {
     auto other = std::make_unique<Lstm>(*this);
-    other->time_ = time_.at(step);
+    other->time_ = time_.at(layer);
     return other;
   }
 
@@ -182,20 +189,21 @@ class Lstm final : public Block<Real> {
   TimeStep<Real> time_;
   bool forgets_;
   std::vector<Activation> activations_;
-  std::vector<Activation> sigmoid_;                        ///< one per point
-  std::shared_ptr<const std::vector<GateBiases>> biases_;  ///< one per point, the same in every step
+  std::vector<Activation> sigmoid_;  ///< one per point
+  std::shared_ptr<const std::vector<GateBiases>>
+      biases_;  ///< one per point, the same in every step of a level
 };
 
 }  // namespace
 
 template <class Real>
-std::unique_ptr<Block<Real>> make_lstm(const Bundle& bundle, int step) {
-  return std::make_unique<Lstm<Real>>(bundle, step);
+std::unique_ptr<Block<Real>> make_lstm(const Bundle& bundle, int layer) {
+  return std::make_unique<Lstm<Real>>(bundle, layer);
 }
 
 std::vector<double> lstm_gate_biases(const NetworkSpec& network) {
   const int width = network.widths.fan_out(1);
-  const GateBiases biases = gate_biases(network, width);
+  const GateBiases biases = gate_biases(network, 1, width);
   std::vector<double> rows(std::size_t(width), 0.0);  // the candidate's
   rows.insert(rows.end(), biases.input.begin(), biases.input.end());
   rows.resize(rows.size() + std::size_t(width), 0.0);  // the output gate's
@@ -214,7 +222,7 @@ BlockParts lstm_parts(const NetworkSpec& network) {
 }
 
 /// h_{t-1}, c_{t-1} and the preactivations of the gates.
-int lstm_tape(const NetworkSpec& network) { return 2 + lstm_gates(network); }
+int lstm_tape(const NetworkSpec& network) { return 2 + lstm_gates(network) + taped_inputs(network); }
 
 template std::unique_ptr<Block<float>> make_lstm(const Bundle&, int);
 template std::unique_ptr<Block<double>> make_lstm(const Bundle&, int);

@@ -35,11 +35,17 @@ bool Widths::agree_with(const Widths& other) const noexcept {
   return true;
 }
 
+int features_of(const NetworkSpec& network) {
+  const Recurrence& recurrence = network.recurrence;
+  return recurrence.input == StepInput::data ? network.steps() * recurrence.input_width : network.widths[0];
+}
+
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
   return a.block == b.block && a.seed == b.seed && a.backward.loss == b.backward.loss &&
          a.normalization == b.normalization && a.residual.branch_layers == b.residual.branch_layers &&
-         a.recurrence.gaussian_input == b.recurrence.gaussian_input &&
-         a.recurrence.forget_gate == b.recurrence.forget_gate && a.init.shares_unit_weights_with(b.init) &&
+         a.recurrence.input == b.recurrence.input && a.recurrence.input_width == b.recurrence.input_width &&
+         a.recurrence.stack == b.recurrence.stack && a.recurrence.forget_gate == b.recurrence.forget_gate &&
+         a.init.shares_unit_weights_with(b.init) &&
          (block_of(a).steps_in_time ? a.widths == b.widths : a.widths.agree_with(b.widths));
 }
 

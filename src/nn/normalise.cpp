@@ -106,6 +106,23 @@ class Columns {
   std::vector<double> factors_;
 };
 
+/// The gradients of scale and shift of one tile, sample after sample.
+class ScaleAndShift {
+ public:
+  /// @param g  dE/dn of a sample
+  void add(const WideRow& g, const WideRow& zhat) {
+    scale_ = sum(std::move(scale_), product(g, zhat));
+    shift_ = sum(std::move(shift_), g);
+  }
+  NormalizationTile of_point(int point) && {
+    return {point, {std::move(scale_.values), scale_.exponent}, {std::move(shift_.values), shift_.exponent}};
+  }
+
+ private:
+  WideRow scale_;
+  WideRow shift_;
+};
+
 /// Calls body(unit) for every unit, blocks of units in parallel.
 template <class Body>
 void for_units(int width, Body body) {
@@ -135,6 +152,11 @@ struct BatchNorm {
   }
 
   double zhat(int sample, std::size_t j) const { return quotient(columns(sample, j) - mean[j], sigma[j]); }
+  WideRow zhat(int sample) const {
+    WideRow row{std::vector<double>(mean.size()), zhat_exponent()};
+    for (std::size_t j = 0; j < row.size(); ++j) row[j] = zhat(sample, j);
+    return row;
+  }
   std::int64_t zhat_exponent() const { return columns.exponent() - unit; }
 
   Columns<Real> columns;
@@ -148,17 +170,28 @@ void batch_forward(const Normalization& n, const RowRange& range, const Signal<R
                    RowCodes& codes) {
   const BatchNorm<Real> norm(n, z, range);
   parallel_for(range.samples, [&](int s) {
-    WideRow zhat{std::vector<double>(std::size_t(z.width)), norm.zhat_exponent()};
-    for (std::size_t j = 0; j < zhat.size(); ++j) zhat[j] = norm.zhat(s, j);
-    codes.learn(range.first_row + s, store_normalised(n, std::move(zhat), out, range.first_row + s));
+    codes.learn(range.first_row + s, store_normalised(n, norm.zhat(s), out, range.first_row + s));
+  });
+}
+
+/// The gradients of scale and shift, tile by tile of one point's batch.
+template <class Real>
+void batch_scale_and_shift(const BatchNorm<Real>& norm, const RowRange& range, const Signal<Real>& dn,
+                           std::vector<NormalizationTile>& tiles) {
+  parallel_for(range.rows() / tile_rows, [&](int tile) {
+    ScaleAndShift gradient;
+    const int end = std::min(range.samples, (tile + 1) * tile_rows);
+    for (int s = tile * tile_rows; s < end; ++s) gradient.add(wide(dn, range.first_row + s), norm.zhat(s));
+    tiles[std::size_t(range.first_row / tile_rows + tile)] = std::move(gradient).of_point(range.point);
   });
 }
 
 /// dE/dz = (g - mean_s g - zhat mean_s(g zhat)) / sigma, g = dE/dzhat, unit by unit, in place.
 template <class Real>
 void batch_backward(const Normalization& n, const RowRange& range, const Signal<Real>& z, Signal<Real>& dn,
-                    RowCodes& codes) {
+                    std::vector<NormalizationTile>& tiles, RowCodes& codes) {
   const BatchNorm<Real> norm(n, z, range);
+  batch_scale_and_shift(norm, range, dn, tiles);
   const std::size_t width = std::size_t(z.width);
   std::vector<double> mean(width), along(width);
   std::vector<WideRow> dz(std::size_t(range.samples));
@@ -188,7 +221,7 @@ void batch_backward(const Normalization& n, const RowRange& range, const Signal<
 }  // namespace
 
 template <class Real>
-Normalise<Real>::Normalise(const Bundle& bundle) {
+Normalise<Real>::Normalise(const Bundle& bundle, int which) : which_(which) {
   for (const NetworkSpec& point : bundle) normalizations_.push_back(point.normalization);
 }
 
@@ -212,20 +245,26 @@ Signal<Real> Normalise<Real>::forward(Signal<Real> z, Passage<Real>& passage, Ta
 
 template <class Real>
 Signal<Real> Normalise<Real>::backward(Signal<Real> dn, Passage<Real>& passage, Tape<Real>& tape,
-                                       WeightGradient<Real>&) const {
+                                       WeightGradient<Real>& gradient) const {
   const Signal<Real> z = taken_from(tape);
+  std::vector<NormalizationTile> tiles(passage.tiles.size());
   for (const RowRange& range : passage.stack) {
     const Normalization& n = normalizations_[std::size_t(range.point)];
-    if (n.kind == NormalizationKind::batch) {
-      batch_backward(n, range, z, dn, passage.codes);
-      continue;
-    }
-    parallel_for(range.samples, [&](int s) {
-      const int row = range.first_row + s;
-      const WideRow dz = SampleNorm(n, wide(z, row)).gradient(n, scaled(wide(dn, row), n.scale));
-      passage.codes.learn(row, store(dz, dn, row));
-    });
+    if (n.kind == NormalizationKind::batch) batch_backward(n, range, z, dn, tiles, passage.codes);
   }
+  passage.for_tiles([&](const RowRange& tile) {
+    const Normalization& n = normalizations_[std::size_t(tile.point)];
+    if (n.kind == NormalizationKind::batch) return;
+    ScaleAndShift of_tile;
+    for_samples(tile, [&](int row) {
+      const SampleNorm norm(n, wide(z, row));
+      WideRow g = wide(dn, row);
+      of_tile.add(g, norm.zhat);
+      passage.codes.learn(row, store(norm.gradient(n, scaled(std::move(g), n.scale)), dn, row));
+    });
+    tiles[std::size_t(tile.first_row / tile_rows)] = std::move(of_tile).of_point(tile.point);
+  });
+  gradient.add_normalization(which_, std::move(tiles));
   return dn;
 }
 

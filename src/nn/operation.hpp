@@ -147,7 +147,8 @@ class Activate final : public Operation<Real> {
 template <class Real>
 class Normalise final : public Operation<Real> {
  public:
-  explicit Normalise(const Bundle& bundle);
+  /// @param which  of the block's normalisations, from 0
+  Normalise(const Bundle& bundle, int which);
 
   Signal<Real> forward(Signal<Real> z, Passage<Real>& passage, Tape<Real>& tape) const override;
   Signal<Real> backward(Signal<Real> dn, Passage<Real>& passage, Tape<Real>& tape,
@@ -156,6 +157,7 @@ class Normalise final : public Operation<Real> {
 
  private:
   std::vector<Normalization> normalizations_;
+  int which_;
 };
 
 /// Operations one behind the other.

@@ -48,7 +48,7 @@ class ChainBuilder {
     if (normalises(NormalizationPosition::after)) add_normalisation();
   }
 
-  void add_normalisation() { chain.push_back(std::make_unique<Normalise<Real>>(bundle_)); }
+  void add_normalisation() { chain.push_back(std::make_unique<Normalise<Real>>(bundle_, normalisations_++)); }
 
   bool normalises(NormalizationPosition where) const {
     const Normalization& n = bundle_.front().normalization;
@@ -63,24 +63,38 @@ class ChainBuilder {
   Shown shown_;
   int products_ = 0;
   int activations_ = 0;
+  int normalisations_ = 0;
 };
 
-/// Products of a chain, for its weight gradients.
+/// Sums for the products and normalisations of chains.
 template <class Real>
-std::unique_ptr<WeightGradient<Real>> gradients_of(const Chain<Real>& chain) {
+std::unique_ptr<WeightGradient<Real>> gradients_of(const std::vector<const Chain<Real>*>& chains,
+                                                   const std::vector<int>& batches) {
   std::vector<typename MatrixGradients<Real>::Entry> gradients;
-  for (const auto& operation : chain) {
-    if (const auto* product = dynamic_cast<const Product<Real>*>(operation.get())) {
-      gradients.emplace_back(product->role(), product->affine().gradient());
+  int normalisations = 0;
+  for (const Chain<Real>* chain : chains) {
+    for (const auto& operation : *chain) {
+      if (const auto* product = dynamic_cast<const Product<Real>*>(operation.get())) {
+        gradients.emplace_back(product->role(), product->affine().gradient());
+      }
+      normalisations += dynamic_cast<const Normalise<Real>*>(operation.get()) ? 1 : 0;
     }
   }
-  return std::make_unique<MatrixGradients<Real>>(std::move(gradients));
+  return std::make_unique<MatrixGradients<Real>>(std::move(gradients),
+                                                 NormalizationGradient(normalisations, batches));
+}
+
+std::vector<int> batches_of(const Bundle& bundle) {
+  std::vector<int> batches;
+  for (const NetworkSpec& point : bundle) batches.push_back(point.batch);
+  return batches;
 }
 
 template <class Real>
 class NormalisedDense final : public Block<Real> {
  public:
-  NormalisedDense(Chain<Real> chain, int layer) : chain_(std::move(chain)), layer_(layer) {}
+  NormalisedDense(const Bundle& bundle, Chain<Real> chain, int layer)
+      : chain_(std::move(chain)), layer_(layer), batches_(batches_of(bundle)) {}
 
   State<Real> forward(State<Real> x, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
                       Failures& failures) const override {
@@ -108,18 +122,24 @@ class NormalisedDense final : public Block<Real> {
     return layer_ > 1 ? state_of(std::move(d)) : State<Real>();
   }
 
-  std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return gradients_of(chain_); }
+  std::unique_ptr<WeightGradient<Real>> weight_gradient() const override {
+    return gradients_of<Real>({&chain_}, batches_);
+  }
 
  private:
   Chain<Real> chain_;
   int layer_;
+  std::vector<int> batches_;
 };
 
 template <class Real>
 class Residual final : public Block<Real> {
  public:
   Residual(const Bundle& bundle, int layer, Chain<Real> branch, Chain<Real> after_sum)
-      : layer_(layer), branch_(std::move(branch)), after_sum_(std::move(after_sum)) {
+      : layer_(layer),
+        branch_(std::move(branch)),
+        after_sum_(std::move(after_sum)),
+        batches_(batches_of(bundle)) {
     for (const NetworkSpec& point : bundle) scales_.push_back(point.residual);
   }
 
@@ -154,7 +174,9 @@ class Residual final : public Block<Real> {
     return layer_ > 1 ? state_of(std::move(ds)) : State<Real>();
   }
 
-  std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return gradients_of(branch_); }
+  std::unique_ptr<WeightGradient<Real>> weight_gradient() const override {
+    return gradients_of<Real>({&branch_, &after_sum_}, batches_);
+  }
 
  private:
   /// x = skip_scale x + branch_scale f
@@ -187,6 +209,7 @@ class Residual final : public Block<Real> {
   int layer_;
   Chain<Real> branch_;
   Chain<Real> after_sum_;
+  std::vector<int> batches_;
   std::vector<ResidualScales> scales_;
 };
 
@@ -194,7 +217,7 @@ template <class Real>
 std::unique_ptr<Block<Real>> residual_block(const Bundle& bundle, int layer, ChainBuilder<Real> branch) {
   Chain<Real> after_sum;
   if (branch.normalises(NormalizationPosition::post)) {
-    after_sum.push_back(std::make_unique<Normalise<Real>>(bundle));
+    after_sum.push_back(std::make_unique<Normalise<Real>>(bundle, 0));
   }
   return std::make_unique<Residual<Real>>(bundle, layer, std::move(branch.chain), std::move(after_sum));
 }
@@ -213,7 +236,7 @@ std::unique_ptr<Block<Real>> make_normalised_dense(const Bundle& bundle, int lay
   ChainBuilder<Real> layer_of(bundle, layer, of_layer);
   layer_of.add_product();
   layer_of.add_activation(false);
-  return std::make_unique<NormalisedDense<Real>>(std::move(layer_of.chain), layer);
+  return std::make_unique<NormalisedDense<Real>>(bundle, std::move(layer_of.chain), layer);
 }
 
 template <class Real>

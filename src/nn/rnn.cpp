@@ -11,7 +11,7 @@ bool is_leaky(const NetworkSpec& network) { return network.block == "leaky_rnn";
 template <class Real>
 class Rnn final : public Block<Real> {
  public:
-  Rnn(const Bundle& bundle, int step) : time_(bundle, step, 1), leaky_(is_leaky(bundle.front())) {
+  Rnn(const Bundle& bundle, int layer) : time_(bundle, layer, 1), leaky_(is_leaky(bundle.front())) {
     for (const NetworkSpec& point : bundle) {
       activations_.push_back(point.activation);
       leaks_.push_back(point.recurrence.leak);
@@ -21,9 +21,10 @@ class Rnn final : public Block<Real> {
   /// h_t = phi(z), or (1 - leak) h + leak phi(z)
   State<Real> forward(State<Real> state, const Stack& stack, Tape<Real>& tape, Observer<Real>& observer,
                       Failures& failures) const override {
-    Passage<Real> passage(stack, observer, time_.step());
-    Signal<Real> h = std::move(state.front());
-    Signal<Real> z = std::move(time_.preactivations(h, passage).front());
+    Passage<Real> passage(stack, observer, time_.layer());
+    Signal<Real> h = std::move(time_.own(state).front());
+    std::optional<Signal<Real>> x = time_.input(state, passage);
+    Signal<Real> z = std::move(time_.preactivations(h, x, passage).front());
     Signal<Real> y = activated<Real>(activations_, z, passage);
     passage.show(leaky_ ? Role::branch_preact : Role::preact, z);
     if (leaky_) {
@@ -32,19 +33,21 @@ class Rnn final : public Block<Real> {
     }
     passage.show(Role::act, y);
     passage.add_failures_to(failures);
+    time_.keep(std::move(x), tape);
     tape.push_back(std::move(h));
     tape.push_back(std::move(z));
-    return state_of(std::move(y));
+    return time_.moved(std::move(state), state_of(std::move(y)));
   }
 
   /// dz = phi'(z) dh_t and dh = W' dz, or dz = leak phi'(z) dh_t and dh = (1 - leak) dh_t + W' dz
   State<Real> backward(State<Real> state, Entry, const Stack& stack, Tape<Real>& tape,
                        Observer<Real>& observer, WeightGradient<Real>& gradient,
                        Failures& failures) const override {
-    Passage<Real> passage(stack, observer, time_.step());
-    const Signal<Real> dy = std::move(state.front());
+    Passage<Real> passage(stack, observer, time_.layer());
+    const Signal<Real> dy = std::move(time_.own_gradient(state).front());
     const Signal<Real> z = taken_from(tape);
     Signal<Real> h = taken_from(tape);
+    std::optional<Signal<Real>> x = time_.kept(tape, passage);
     if (leaky_) passage.show(Role::dgrad, dy);
     Signal<Real> dz = leaky_ ? scaled_by(dy, &leak, passage) : dy.copy();
     const Counted counted =
@@ -52,20 +55,21 @@ class Rnn final : public Block<Real> {
     multiply_by_slopes<Real>(activations_, z, dz, counted, passage);
     passage.show(leaky_ ? Role::branch_dgrad : Role::dgrad, dz);
     State<Real> dh;
-    if (time_.step() > 1) {
+    if (!time_.is_first()) {
       dh.push_back(time_.state_gradient(dz, passage));
       if (leaky_) dh.front() = sum_of(scaled_by(dy, &keep, passage), dh.front(), passage);
     }
-    time_.add_gradients(gradient, std::move(h), std::move(dz), passage);
+    state = time_.returned(std::move(state), std::move(dh), dz, passage);
+    time_.add_gradients(gradient, std::move(h), std::move(dz), std::move(x), passage);
     passage.add_failures_to(failures);
-    return dh;
+    return state;
   }
 
   std::unique_ptr<WeightGradient<Real>> weight_gradient() const override { return time_.weight_gradient(); }
 
-  std::unique_ptr<Block<Real>> at_layer(int step) const override {
+  std::unique_ptr<Block<Real>> at_layer(int layer) const override {
     auto other = std::make_unique<Rnn>(*this);
-    other->time_ = time_.at(step);
+    other->time_ = time_.at(layer);
     return other;
   }
 
@@ -95,8 +99,8 @@ class Rnn final : public Block<Real> {
 }  // namespace
 
 template <class Real>
-std::unique_ptr<Block<Real>> make_rnn(const Bundle& bundle, int step) {
-  return std::make_unique<Rnn<Real>>(bundle, step);
+std::unique_ptr<Block<Real>> make_rnn(const Bundle& bundle, int layer) {
+  return std::make_unique<Rnn<Real>>(bundle, layer);
 }
 
 BlockParts rnn_parts(const NetworkSpec& network) {
@@ -106,7 +110,7 @@ BlockParts rnn_parts(const NetworkSpec& network) {
 }
 
 /// h_{t-1} and z_t.
-int rnn_tape(const NetworkSpec&) { return 2; }
+int rnn_tape(const NetworkSpec& network) { return 2 + taped_inputs(network); }
 
 template std::unique_ptr<Block<float>> make_rnn(const Bundle&, int);
 template std::unique_ptr<Block<double>> make_rnn(const Bundle&, int);

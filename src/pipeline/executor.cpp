@@ -58,9 +58,8 @@ struct ActiveJob {
   /// Of what comes back from downstream: a gradient of each signal, and what is summed over the blocks.
   Shapes gradient_shapes(int microbatch) const {
     Shapes shapes = state_shapes(job.bundle, blocks.end, stage.rows_sent(microbatch));
-    if (sums_tied_gradient(job.bundle, job.observation)) {
-      shapes.push_back(nn::TiedGradient<Real>::packed_shape(job.bundle));
-    }
+    shapes.insert(shapes.end(), std::size_t(tied_sums(job.bundle, job.observation)),
+                  nn::TiedGradient<Real>::packed_shape(job.bundle));
     return shapes;
   }
 };

@@ -90,8 +90,10 @@ std::vector<RowParts> empty_rows(const Observation& observation, BlockRange bloc
 
 }  // namespace
 
-bool sums_tied_gradient(const nn::Bundle& bundle, const Observation& observation) {
-  return nn::block_of(bundle.front()).steps_in_time && stats::needed(observation.selection).gradients;
+int tied_sums(const nn::Bundle& bundle, const Observation& observation) {
+  const bool summed =
+      nn::block_of(bundle.front()).steps_in_time && stats::needed(observation.selection).gradients;
+  return summed ? bundle.front().recurrence.stack : 0;
 }
 
 template <class Real>
@@ -116,8 +118,9 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       signals_(std::size_t(microbatches)),
       deferred_(std::size_t(microbatches)) {
   expect(nn::is_deepest_first(bundle), "the points of a bundle that have a layer are the first ones");
-  if (nn::block_of(bundle.front()).steps_in_time) pattern_ = nn::make_block<Real>(bundle, first_layer_);
-  if (sums_tied_gradient(bundle, observation)) tied_.emplace(bundle);
+  if (nn::block_of(bundle.front()).steps_in_time)
+    patterns_.resize(std::size_t(bundle.front().recurrence.stack));
+  for (int sum = 0; sum < tied_sums(bundle, observation); ++sum) tied_.emplace_back(bundle);
   for (std::size_t point = 0; point < bundle.size(); ++point) {
     std::optional<nn::Directions<Real>>& directions = directions_.emplace_back();
     if (bundle[point].jacobian) directions.emplace(bundle[point], int(point));
@@ -155,8 +158,14 @@ const nn::Bundle& Stage<Real>::bundle_at(int i) {
 template <class Real>
 const nn::Block<Real>& Stage<Real>::block(int i) {
   std::unique_ptr<nn::Block<Real>>& block = layers_[std::size_t(i)].block;
-  if (!block && pattern_) block = pattern_->at_layer(first_layer_ + i);
-  if (!block) block = nn::make_block<Real>(bundle_at(i), first_layer_ + i);
+  if (block) return *block;
+  if (patterns_.empty()) {
+    block = nn::make_block<Real>(bundle_at(i), first_layer_ + i);
+    return *block;
+  }
+  std::unique_ptr<nn::Block<Real>>& pattern = patterns_[level(i)];
+  if (!pattern) pattern = nn::make_block<Real>(bundle_, first_layer_ + i);
+  block = pattern->at_layer(first_layer_ + i);
   return *block;
 }
 
@@ -298,12 +307,14 @@ State<Real> Stage<Real>::backward_through(int i, int microbatch, Stack& stack, S
 
 template <class Real>
 State<Real> Stage<Real>::backward(int microbatch, State<Real> dy) {
-  if (tied_ && dy.size() > nn::state_widths(bundle_.front(), 0).size()) {
-    tied_->unpack(dy.back());
-    dy.pop_back();
+  const std::size_t signals = nn::state_widths(bundle_.front(), 0).size();
+  for (std::size_t sum = 0; sum < tied_.size() && dy.size() > signals; ++sum) {
+    tied_[sum].unpack(dy[signals + sum]);
   }
+  dy.erase(dy.begin() + std::ptrdiff_t(std::min(signals, dy.size())), dy.end());
   State<Real> dx = back_through_all(microbatch, std::move(dy));
-  if (tied_ && first_layer_ > 1) dx.push_back(tied_->packed());
+  if (first_layer_ == 1) return dx;
+  for (const nn::TiedGradient<Real>& sum : tied_) dx.push_back(sum.packed());
   return dx;
 }
 
@@ -332,7 +343,7 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
                                          : measured ? *measured->gradient
                                                     : static_cast<nn::WeightGradient<Real>&>(nothing);
     std::optional<AddToSum<Real>> summing;
-    if (tied_) summing.emplace(gradient, *tied_);
+    if (!tied_.empty()) summing.emplace(gradient, tied_[level(i)]);
     nn::WeightGradient<Real>& added = summing ? static_cast<nn::WeightGradient<Real>&>(*summing) : gradient;
     dy = backward_through(i, microbatch, stack, std::move(dy), tapes[std::size_t(i - piece.first)], observer,
                           added);
@@ -396,6 +407,9 @@ void Stage<Real>::add_weight_gradients(int microbatch) {
         measured->gradient->add(pair.matrix, std::move(pair.x), std::move(pair.dz), pair.stack);
       });
     }
+    for (auto& [normalization, tiles] : deferred[std::size_t(i)].normalizations) {
+      measured->gradient->add_normalization(normalization, std::move(tiles));
+    }
     weight_gradient_is_added(i, microbatch);
     breathe_();
   }
@@ -405,6 +419,11 @@ template <class Real>
 void Stage<Real>::Factors::add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
                                const Stack& stack) {
   pairs.push_back({matrix, std::move(input), std::move(product_gradient), stack});
+}
+
+template <class Real>
+void Stage<Real>::Factors::add_normalization(int normalization, std::vector<nn::NormalizationTile> tiles) {
+  normalizations.emplace_back(normalization, std::move(tiles));
 }
 
 template <class Real>
@@ -476,6 +495,11 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
             norms[point], network.batch, nn::bias_is_cancelled(network, first_layer_ + i, matrix));
       }
     }
+    const std::vector<nn::NormalizationNorms> normalizations = measured.gradient->normalization_norms();
+    for (std::size_t point = 0; point < normalizations.size(); ++point) {
+      measured.records[point].normalization = {normalizations[point].scale_gradient_squared,
+                                               normalizations[point].shift_gradient_squared, true};
+    }
     for (std::size_t point = 0; point < measured.records.size(); ++point) {
       const std::optional<int> row = row_of(point, i);
       if (!row) continue;
@@ -498,7 +522,7 @@ void Stage<Real>::learn(const nn::Failures& of_other_stages) {
 template <class Real>
 std::vector<PointResult> Stage<Real>::results() && {
   finish_weight_gradients(0);
-  pattern_.reset();
+  patterns_.clear();
   layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
   std::vector<PointResult> results;
   for (std::size_t point = 0; point < bundle_.size(); ++point) {
@@ -509,10 +533,11 @@ std::vector<PointResult> Stage<Real>::results() && {
     const std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(point)];
     if (directions) results[std::size_t(point)].jacobian = directions->spectrum();
   });
-  if (!tied_) return results;
-  const std::vector<Scaled> squares = tied_->squared();
-  for (std::size_t point = 0; point < bundle_.size(); ++point) {
-    results[point].tied_wgrad_squared = squares[point];
+  for (const nn::TiedGradient<Real>& of_level : tied_) {
+    const std::vector<Scaled> squares = of_level.squared();
+    for (std::size_t point = 0; point < bundle_.size(); ++point) {
+      results[point].tied_wgrad_squared.push_back(squares[point]);
+    }
   }
   return results;
 }

@@ -7,6 +7,7 @@
 
 #include "even.hpp"
 #include "gradflow/core/errors.hpp"
+#include "gradflow/report/profile.hpp"
 #include "text.hpp"
 
 namespace gradflow::report {
@@ -75,7 +76,7 @@ LayerTable layer_table(const store::ResultFile& file, std::uint64_t point) {
     const std::string variable(heading.variable);
     if (!file.has(variable)) continue;
     table.columns.push_back(
-        {heading.variable, heading.signal, heading.heading, at(file.read(variable, point), chosen)});
+        {heading.variable, heading.signal, heading.heading, at(layer_values(file, variable, point), chosen)});
   }
   return table;
 }

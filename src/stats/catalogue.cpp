@@ -207,6 +207,23 @@ constexpr auto gradient_figures = std::to_array<GradientFigure>({
      &GradientNorms::log10_signal_to_noise, "full"},
 });
 
+/// One figure of the normalisations of a layer.
+struct NormalizationFigure {
+  std::string_view name;
+  std::string_view long_name;
+  std::string_view formula;
+  double (NormalizationNorms::*value)() const;
+};
+
+constexpr auto normalization_figures = std::to_array<NormalizationFigure>({
+    {"norm_scale_grad_log10_norm", "Norm of the mean gradient of the normalisations' scales",
+     "log10 |mean_s dE_s/dscale_l|, n = scale zhat + shift; NaN without normalisation",
+     &NormalizationNorms::scale_log10_norm},
+    {"norm_shift_grad_log10_norm", "Norm of the mean gradient of the normalisations' shifts",
+     "log10 |mean_s dE_s/dshift_l|, n = scale zhat + shift; NaN without normalisation",
+     &NormalizationNorms::shift_log10_norm},
+});
+
 constexpr std::array matrices{WeightRole::first, WeightRole::second, WeightRole::input,
                               WeightRole::transform};
 
@@ -245,6 +262,21 @@ Statistic statistic_of(WeightRole matrix, const GradientFigure& figure) {
           }};
 }
 
+Statistic statistic_of(const NormalizationFigure& figure) {
+  return {.name = std::string(figure.name),
+          .long_name = std::string(figure.long_name),
+          .units = "1",
+          .formula = std::string(figure.formula),
+          .extra_dimension = "",
+          .extent = 1,
+          .preset = "standard",
+          .subject = OfNormalization(),
+          .needs = {.signals = {}, .gradients = true},
+          .value = [value = figure.value](const LayerRecord& record, int) {
+            return (record.normalization.*value)();
+          }};
+}
+
 std::vector<Statistic> every_statistic() {
   std::vector<Statistic> all;
   for (const Subject& subject : subjects) {
@@ -255,6 +287,7 @@ std::vector<Statistic> every_statistic() {
   for (const WeightRole matrix : matrices) {
     for (const GradientFigure& figure : gradient_figures) all.push_back(statistic_of(matrix, figure));
   }
+  for (const NormalizationFigure& figure : normalization_figures) all.push_back(statistic_of(figure));
   return all;
 }
 
@@ -266,10 +299,11 @@ constexpr std::array preset_table{
 
 const Preset* preset_called(std::string_view name) { return &find(presets(), "preset", name); }
 
-bool is_among(const std::variant<Role, WeightRole>& subject, const BlockParts& parts) {
-  if (const Role* role = std::get_if<Role>(&subject)) return std::ranges::count(parts.signals, *role) > 0;
-  return std::ranges::count(parts.matrices, std::get<WeightRole>(subject)) > 0;
+bool is_among(const BlockParts& parts, Role role) { return std::ranges::count(parts.signals, role) > 0; }
+bool is_among(const BlockParts& parts, WeightRole matrix) {
+  return std::ranges::count(parts.matrices, matrix) > 0;
 }
+bool is_among(const BlockParts& parts, OfNormalization) { return parts.normalises; }
 
 }  // namespace
 
@@ -294,7 +328,8 @@ Selection of_preset(std::string_view name, const std::vector<std::string>& also,
   for (const Statistic& statistic : statistics()) {
     const bool is_wanted =
         preset_called(statistic.preset) <= wanted || std::ranges::find(also, statistic.name) != also.end();
-    if (is_wanted && is_among(statistic.subject, parts)) selection.push_back(&statistic);
+    const bool has_it = std::visit([&](auto subject) { return is_among(parts, subject); }, statistic.subject);
+    if (is_wanted && has_it) selection.push_back(&statistic);
   }
   return selection;
 }

@@ -56,6 +56,14 @@ double GradientNorms::log10_signal_to_noise() const {
   return excess > 0 ? std::log10(excess) : -infinity;
 }
 
+double NormalizationNorms::scale_log10_norm() const {
+  return exists ? scale_gradient_squared.log10() / 2 : nan;
+}
+
+double NormalizationNorms::shift_log10_norm() const {
+  return exists ? shift_gradient_squared.log10() / 2 : nan;
+}
+
 double SignalRecord::saturated_fraction() const { return double(saturated) / double(summary.elements()); }
 
 double SignalRecord::lost_fraction() const { return double(lost) / double(summary.elements()); }

@@ -118,6 +118,7 @@ class Skeleton {
   void write_axes();
   void write_layer_axis(const std::vector<int>& layers);
   void write_ragged_axis(const LayersOf& layers_of);
+  void write_layer_coordinate(const LayerCoordinate& coordinate) const;
   void write_axis_values(const Dimension& dimension);
   void write_records();
   void write_coordinate(const Coordinate& coordinate);
@@ -141,7 +142,7 @@ class Skeleton {
 
   void describe(const Dataset& variable, std::string_view role, const std::string& long_name,
                 const std::string& units = "1", const std::string& formula = "") const;
-  void name_coordinates(const Dataset& variable, bool per_obs = false) const;
+  void name_coordinates(const Dataset& variable, bool per_layer = false) const;
 
   template <class T>
   void write_values(const Coordinate& coordinate, const std::function<T(std::uint64_t)>& value) const;
@@ -169,8 +170,11 @@ void Skeleton::describe(const Dataset& variable, std::string_view role, const st
   write_attribute(variable.get(), names::role, std::string(role));
 }
 
-void Skeleton::name_coordinates(const Dataset& variable, bool per_obs) const {
-  std::string listed = per_obs ? "layer point_index " : "";
+void Skeleton::name_coordinates(const Dataset& variable, bool per_layer) const {
+  std::string listed = per_layer && is_ragged(schema_) ? "layer point_index " : "";
+  for (const LayerCoordinate& coordinate : schema_.layer_coordinates) {
+    if (per_layer) listed += coordinate.name + " ";
+  }
   for (const Coordinate& coordinate : schema_.coordinates) {
     if (coordinate.swept) listed += coordinate.name + " ";
   }
@@ -197,6 +201,7 @@ void Skeleton::write_axes() {
   } else {
     write_layer_axis(std::get<std::vector<int>>(schema_.layers));
   }
+  for (const LayerCoordinate& coordinate : schema_.layer_coordinates) write_layer_coordinate(coordinate);
   for (const Dimension& dimension : schema_.dimensions) write_axis_values(dimension);
 }
 
@@ -233,6 +238,19 @@ void Skeleton::write_ragged_axis(const LayersOf& layers_of) {
     row += std::int64_t(part.layers.size());
   });
   for (Dataset* written : {&size, &start, &layer, &index}) written->close();
+}
+
+void Skeleton::write_layer_coordinate(const LayerCoordinate& coordinate) const {
+  const bool ragged = is_ragged(schema_);
+  Dataset made = variable<std::int32_t>(coordinate.name, {ragged ? names::obs : names::layer});
+  describe(made, names::roles::axis, coordinate.long_name);
+  hsize_t row = 0;
+  for (std::uint64_t point = 0; point < (ragged ? schema_.points : 1); ++point) {
+    const std::vector<std::int32_t> values = coordinate.values(point);
+    store::write(made, {{row}, {values.size()}}, values);
+    row += values.size();
+  }
+  made.close();
 }
 
 void Skeleton::write_axis_values(const Dimension& dimension) {
@@ -308,7 +326,7 @@ void Skeleton::write_column(const stats::Column& column) {
   Dataset made = variable<double>(column.name, axes, space);
   describe(made, names::roles::statistic, column.long_name, column.units, column.formula);
   if (!column.setting.empty()) write_attribute(made.get(), names::setting, column.setting);
-  name_coordinates(made, per_obs);
+  name_coordinates(made, column.per_layer);
   if (column.run_fact) write_attribute(made.get(), names::run_fact, std::int32_t(1));
   made.close();
 }

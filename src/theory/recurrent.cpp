@@ -63,6 +63,20 @@ double ln_squared_growth(const ZeroStateStep& step, double sigma_w, int steps) {
   return ln_of_sum(terms);
 }
 
+std::vector<double> ln_squared_growths(const ZeroStateStep& step, double sigma_w, int steps) {
+  expect(steps >= 0, "a number of steps");
+  const double a = step.direct * step.direct;
+  const double b = step.feedback * sigma_w * step.feedback * sigma_w;
+  std::vector<double> logarithms{0};
+  double ratio = 0;  // S_n / S_{n-1}
+  for (int n = 0; n < steps; ++n) {
+    const double before = n == 0 ? 0 : n * (a - b) * (a - b) / ratio;
+    ratio = ((2.0 * n + 1) * (a + b) - before) / (n + 1);
+    logarithms.push_back(logarithms.back() + std::log(ratio));
+  }
+  return logarithms;
+}
+
 double largest_singular_value(double sigma_w, bool orthogonal) { return orthogonal ? sigma_w : 2 * sigma_w; }
 
 double chrono_direct_path(double longest, int steps) {

@@ -64,6 +64,10 @@ MISTAKES = {
     "batch larger than the data": ("batch = 4", "batch = 101", ["100 samples", "data.batch = 101"]),
     "input of another width": ("width = 12\ndepth = 3", "widths = [50, 12, 12]",
                                ["network.widths", "50 units", "54 features"]),
+    "steps that do not divide a sample": ("depth = 3", 'depth = 4\nblock = "rnn"\ninput = "data"',
+                                          ["network.depth", "54 features", "not 4 equal pieces"]),
+    "steps of another width": ("depth = 3", 'depth = 3\nblock = "rnn"\ninput = "data"\ninput_width = 20',
+                               ["network.input_width", "is 20", "3 steps of 18", "write 18"]),
     "no images": ('images = "files/images.idx", ', "", ["names no file", 'images = "..."']),
     "unknown parameter": ("images =", "image =", ['no parameter "image"', "images labels standardize"]),
     "unknown standardization": ('"idx",', '"idx", standardize = "zscore",', ["zscore", "none global feature sample"]),
@@ -158,6 +162,31 @@ class Identity(WithFiles):
             with self.subTest(ranks=ranks, options=options):
                 program.measure(sweep, f"{number}.h5", *options, ranks=ranks)
                 self.assertEqual(results.differences("reference.h5", f"{number}.h5"), [])
+
+    def test_steps_fed_from_every_source_have_the_same_bits_on_any_layout(self):
+        text = EVERY_SOURCE_AND_LOSS.replace("depth = 5\nwidth = 54", 'depth = 6\nwidth = 12\nblock = "gru"\ninput = "data"')
+        sweep = self.write("sweep.toml", text.replace('["random", "one_hot", "mse", "cross_entropy", "sum_of_squares"]',
+                                                      '["random", "cross_entropy"]'))
+        program.measure(sweep, "reference.h5", "--threads", "1")
+        with h5py.File("reference.h5") as file:
+            self.assertTrue((file["status"][()] == 1).all())
+            self.assertEqual(len(np.unique(file["checksum"][()])), 18)
+        for number, (ranks, *options) in enumerate([(2, "--stages", "2"), (3, "--stages", "3", "--bundle", "1")]):
+            with self.subTest(ranks=ranks, options=options):
+                program.measure(sweep, f"{number}.h5", *options, ranks=ranks)
+                self.assertEqual(results.differences("reference.h5", f"{number}.h5"), [])
+
+    def test_each_step_takes_in_its_row_of_the_image(self):
+        """W and W_x are the identity and phi is linear: the state is the sum of the rows so far."""
+        sweep = self.write("sweep.toml", """
+            network = { block = "rnn", activation = "linear", depth = 6, width = 9, input = "data" }
+            init.scheme = "identity"
+            data = { source = { name = "idx", images = "files/images.idx" }, batch = 100 }
+            run.precision = "float64" """)
+        program.measure(sweep, "out.h5")
+        sums = np.cumsum(IMAGES / 255, axis=1)
+        with h5py.File("out.h5") as file:  # pixels are stored as float32
+            np.testing.assert_allclose(file["act_log10_q"][0], np.log10(np.mean(sums**2, axis=(0, 2))), atol=1e-6)
 
     def test_the_same_samples_in_three_forms_give_the_same_statistics(self):
         sweep = self.write("sweep.toml", EVERY_SOURCE_AND_LOSS.replace(SOURCES, """[

@@ -188,6 +188,59 @@ network.block = ["residual", "highway", "rnn", "gru", "lstm"]
 init.sigma_w = [0.8, 1.5]
 """
 
+# Levels on top of each other, cut in time and between levels; what comes in is a piece of the data for each step.
+STACKED = """
+[network]
+depth = 7
+width = 20
+[init]
+sigma_b = 0.1
+[data]
+batch = 40
+[statistics]
+preset = "full"
+[sweep]
+network.block = ["rnn", "gru", "lstm"]
+network.input = ["zero", "data"]
+network.stack = [2, 3]
+init.sigma_w = [0.7, 2.5]
+"""
+
+# 10,000 steps of one level, or 5,000 of two.
+LONG = """
+[network]
+width = 8
+[data]
+batch = 1
+[init]
+scheme = "orthogonal"
+[statistics]
+layers = "log:24"
+[[zip]]
+network.block = ["rnn", "rnn", "lstm"]
+network.activation = ["linear", "linear", "tanh"]
+network.depth = [10000, 10000, 5000]
+network.stack = [1, 1, 2]
+init.sigma_w = [0.5, 2, 0.5]
+"""
+
+# Scales and shifts have gradients; batches of layer norm may be cut.
+NORMALISED = """
+[network]
+depth = 6
+width = 20
+[init]
+sigma_b = 0.2
+[statistics]
+preset = "full"
+[data]
+batch = 100
+[sweep]
+network.block = ["dense", "residual"]
+network.normalization = ["batch", "layer", { name = "rms", position = "after", scale = 1.5, shift = -0.2 }]
+run.precision = ["float32", "float64"]
+"""
+
 # 1700 layers are 13600 bytes of a statistic; from 4096 bytes for each stage the stages write themselves.
 DEEP = """
 [network]
@@ -319,6 +372,50 @@ class OneHash(program.InFolder):
     def test_jacobians_of_every_kind_of_block(self):
         sweep = self.write("sweep.toml", JACOBIANS_OF_BLOCKS)
         self.assert_same_bits(sweep, [(3, "--stages", "3"), (None, "--bundle", "1", "--threads", "2")])
+
+    def test_stacked_levels(self):
+        sweep = self.write("sweep.toml", STACKED)
+        self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (4, "--stages", "4"),
+                                      (None, "--bundle", "1", "--threads", "2")])
+
+    def test_stacked_levels_of_a_sweep_that_grew(self):
+        sweep = self.write("sweep.toml", STACKED)
+        expected = self.reference(sweep)
+
+        program.measure(sweep, "grown.h5", "--set", "init.sigma_w=[2.5]", ranks=2)
+        last = program.measure(sweep, "grown.h5", "--stages", "3", ranks=3)
+
+        self.assertIn("12 by this run", last.stderr)
+        self.assertEqual(results.one_hash("grown.h5"), expected, results.differences("reference.h5", "grown.h5"))
+
+    def test_ten_thousand_steps(self):
+        """An orthogonal linear rnn loses, or wins, a factor of 2 at every step; levels on top of an lstm lose without end."""
+        sweep = self.write("sweep.toml", LONG)
+        self.assert_same_bits(sweep, [(2, "--stages", "2")])
+        with h5py.File("reference.h5") as file:
+            block, sigma_w = file["block"].asstr()[()], file["sigma_w"][()]
+            start, size = file["row_start"][()], file["row_size"][()]
+            for k, first in enumerate(start):
+                rows = slice(first, first + size[k])
+                gradient, layer = file["dgrad_log10_norm_mean"][rows], file["layer"][rows]
+                self.assertTrue(np.isfinite(gradient).all() and np.isfinite(file["wgrad_log10_norm"][rows]).all())
+                self.assertTrue(np.isfinite(file["tied_wgrad_log10_norm"][k, 0]))
+                if block[k] == "rnn":  # rounding of float32, 1e-7 at every step
+                    lost = (layer[-1] - layer) * np.log10(sigma_w[k])
+                    np.testing.assert_allclose(gradient - gradient[-1], lost, atol=1e-3)
+                else:
+                    self.assertLess(gradient[0], gradient[-1] - 300)
+
+    def test_normalised_networks(self):
+        sweep = self.write("sweep.toml", NORMALISED)
+        self.assert_same_bits(sweep, [(2, "--stages", "2", "--microbatches", "2"), (3, "--stages", "3", "--microbatches", "4"),
+                                      (None, "--bundle", "1", "--threads", "2")])
+        with h5py.File("reference.h5") as file:
+            for name in ("norm_scale_grad_log10_norm", "norm_shift_grad_log10_norm"):
+                self.assertTrue(np.isfinite(file[name][:, :-1]).all(), name)
+            in_front_of_batch_norm = (file["normalization"].asstr()[()] == "batch") & (file["block"].asstr()[()] == "dense")
+            self.assertTrue((file["bgrad_log10_norm"][in_front_of_batch_norm, :-1] == -np.inf).all())
+            self.assertTrue(np.isfinite(file["bgrad_log10_norm"][in_front_of_batch_norm, -1]).all())
 
     def test_unequal_widths_and_ragged_depths(self):
         sweep = self.write("sweep.toml", UNEQUAL_WIDTHS)

@@ -161,6 +161,30 @@ class ResultFile(program.InFolder):
             self.assertTrue(np.isfinite(masked.isel(point=slice(0, 3))).all())
             self.assertTrue(np.isnan(masked.isel(point=slice(3, 6))).all())
 
+    def test_stacked_levels_have_a_time_and_a_level(self):
+        self.measure(SWEEP.replace("depth = 6", 'depth = 4\nblock = "lstm"\nstack = 3'))
+        for ds in self.each_engine():
+            self.assertEqual(ds.dgrad_log10_norm_mean.dims, ("point", "layer"))
+            np.testing.assert_array_equal(ds.layer, np.arange(1, 13))
+            np.testing.assert_array_equal(ds.dgrad_log10_norm_mean.coords["time"], np.repeat([1, 2, 3, 4], 3))
+            np.testing.assert_array_equal(ds.dgrad_log10_norm_mean.coords["level"], np.tile([1, 2, 3], 4))
+            self.assertEqual(ds.tied_wgrad_log10_norm.dims, ("point", "stack_level"))
+            np.testing.assert_array_equal(ds.stack_level, [1, 2, 3])
+            self.assertTrue(np.isfinite(ds.tied_wgrad_log10_norm[:3]).all())
+            self.assertTrue(np.isnan(ds.input_weight_log10_norm[0, 0]))
+            self.assertTrue(np.isfinite(ds.input_weight_log10_norm[0, 1]))
+
+    def test_stacks_of_several_heights_are_ragged(self):
+        sweep = SWEEP.replace("depth = 6", 'block = "rnn"')
+        self.measure(sweep + "\n[[zip]]\nnetwork.depth = [6, 3]\nnetwork.stack = [1, 2]\n")
+        for ds in self.each_engine():
+            self.assertEqual(ds.dgrad_log10_norm_mean.dims, ("obs",))
+            times, levels = ds.dgrad_log10_norm_mean.coords["time"], ds.dgrad_log10_norm_mean.coords["level"]
+            np.testing.assert_array_equal(times[:12], [1, 2, 3, 4, 5, 6, 1, 1, 2, 2, 3, 3])
+            np.testing.assert_array_equal(levels[:12], [1] * 6 + [1, 2] * 3)
+            self.assertTrue(np.isnan(ds.tied_wgrad_log10_norm[0, 1]))
+            self.assertTrue(np.isfinite(ds.tied_wgrad_log10_norm[1]).all())
+
     def test_ragged_depths_follow_cf(self):
         self.measure(RAGGED)
         for ds in self.each_engine():

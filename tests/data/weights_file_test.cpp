@@ -90,7 +90,7 @@ TEST_F(WeightsFile, HoldsEveryMatrixOfABlock) {
     nn::NetworkSpec spec = example("orthogonal");
     spec.block = block;
     spec.widths = nn::Widths::uniform(3, 20);
-    spec.recurrence.gaussian_input = nn::block_of(spec).steps_in_time;
+    if (nn::block_of(spec).steps_in_time) spec.recurrence.input = nn::StepInput::gaussian;
     write_weights<double>(path(block + ".h5"), spec);
 
     const nn::NetworkSpec again = stored_as(spec, path(block + ".h5"));

@@ -84,7 +84,16 @@ Table transposed(const Table& x) {
   return t;
 }
 
-/// Every row over its own elements.
+/// The scale and shift of every unit of a block's normalisations, which a sweep sets alike.
+struct Learned {
+  explicit Learned(const Normalization& n)
+      : scale(2, std::vector<double>(width, n.scale)), shift(2, std::vector<double>(width, n.shift)) {}
+
+  Table scale, shift;    ///< [normalisation][unit]
+  std::size_t next = 0;  ///< normalisation
+};
+
+/// Every row over its own elements, without scale and shift.
 Table normalised_rows(const Normalization& n, const Table& z) {
   Table out = z;
   for (auto& row : out) {
@@ -92,26 +101,33 @@ Table normalised_rows(const Normalization& n, const Table& z) {
     for (const double v : row) mean += v / double(row.size());
     if (n.kind == NormalizationKind::rms) mean = 0;
     for (const double v : row) square += (v - mean) * (v - mean) / double(row.size());
-    for (double& v : row) v = n.scale * (v - mean) / std::sqrt(square + n.epsilon) + n.shift;
+    for (double& v : row) v = (v - mean) / std::sqrt(square + n.epsilon);
   }
   return out;
 }
 
-Table normalised(const NetworkSpec& spec, const Table& z) {
+Table normalised(const NetworkSpec& spec, const Table& z, Learned& learned) {
   const Normalization& n = spec.normalization;
   if (n.kind == NormalizationKind::none) return z;
-  return n.kind == NormalizationKind::batch ? transposed(normalised_rows(n, transposed(z)))
-                                            : normalised_rows(n, z);
+  Table out = n.kind == NormalizationKind::batch ? transposed(normalised_rows(n, transposed(z)))
+                                                 : normalised_rows(n, z);
+  const std::size_t which = learned.next++;
+  for (auto& row : out) {
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      row[j] = learned.scale[which][j] * row[j] + learned.shift[which][j];
+    }
+  }
+  return out;
 }
 
-Table normalised_at(NormalizationPosition where, const NetworkSpec& spec, const Table& z) {
-  return spec.normalization.position == where ? normalised(spec, z) : z;
+Table normalised_at(NormalizationPosition where, const NetworkSpec& spec, const Table& z, Learned& learned) {
+  return spec.normalization.position == where ? normalised(spec, z, learned) : z;
 }
 
-Table activated(const NetworkSpec& spec, const Table& z) {
+Table activated(const NetworkSpec& spec, const Table& z, Learned& learned) {
   using enum NormalizationPosition;
-  const Table h = each(normalised_at(before, spec, z), [](double v) { return std::tanh(v); });
-  return normalised_at(after, spec, h);
+  const Table h = each(normalised_at(before, spec, z, learned), [](double v) { return std::tanh(v); });
+  return normalised_at(after, spec, h, learned);
 }
 
 Table combined(const Table& a, double ca, const Table& b, double cb) {
@@ -134,18 +150,20 @@ Table highway(const NetworkSpec& spec, const Table& x, const Weights& first, con
 }
 
 /// The block as its definition reads.
-Table plain(const NetworkSpec& spec, const Table& x, const Weights& first, const Weights& other) {
+Table plain(const NetworkSpec& spec, const Table& x, const Weights& first, const Weights& other,
+            Learned& learned) {
   using enum NormalizationPosition;
-  if (spec.block == "dense") return activated(spec, affine(first, x));
+  learned.next = 0;
+  if (spec.block == "dense") return activated(spec, affine(first, x), learned);
   if (spec.block == "highway") return highway(spec, x, first, other);
-  Table f = normalised_at(pre, spec, x);
-  if (spec.block == "residual") f = affine(other, activated(spec, affine(first, f)));
+  Table f = normalised_at(pre, spec, x, learned);
+  if (spec.block == "residual") f = affine(other, activated(spec, affine(first, f), learned));
   for (int i = 0; i < spec.residual.branch_layers; ++i) {
     const Weights& weights = i == 0 ? first : other;
-    if (spec.block == "preact_residual") f = affine(weights, activated(spec, f));
-    if (spec.block == "postact_residual") f = activated(spec, affine(weights, f));
+    if (spec.block == "preact_residual") f = affine(weights, activated(spec, f, learned));
+    if (spec.block == "postact_residual") f = activated(spec, affine(weights, f), learned);
   }
-  return normalised_at(post, spec, combined(x, spec.residual.skip, f, spec.residual.branch));
+  return normalised_at(post, spec, combined(x, spec.residual.skip, f, spec.residual.branch), learned);
 }
 
 Signal<double> signal_of(const Table& x) {
@@ -215,7 +233,7 @@ class EveryBlock : public testing::TestWithParam<Kind> {
         block->backward(state_of(c), Entry::output, stack, tape, recorder, *gradient, failures).front());
   }
 
-  double energy() const { return inner(c, plain(spec, x, first, other)); }
+  double energy() { return inner(c, plain(spec, x, first, other, learned)); }
 
   double measured_norm(WeightRole role) const {
     return std::sqrt(gradient->norms(role).front().weight_gradient_squared.value()) * samples;
@@ -230,6 +248,7 @@ class EveryBlock : public testing::TestWithParam<Kind> {
   std::unique_ptr<Block<double>> block = make_block<double>(bundle, GetParam().layer);
   Weights first = weights_of(spec, GetParam().layer, WeightRole::first);
   Weights other;
+  Learned learned{spec.normalization};
   Table x = random_table(Purpose::data), c = random_table(Purpose::cotangent);
   Tape<double> tape;
   LayerRecording recording;
@@ -239,7 +258,7 @@ class EveryBlock : public testing::TestWithParam<Kind> {
 };
 
 TEST_P(EveryBlock, ComputesItsDefinition) {
-  const Table expected = plain(spec, x, first, other);
+  const Table expected = plain(spec, x, first, other, learned);
 
   // Sums of a few numbers of order 1 in float64.
   EXPECT_LT(norm(combined(y, 1, expected, -1)), 1e-13 * norm(expected));
@@ -266,9 +285,23 @@ TEST_P(EveryBlock, HasTheWeightGradientsOfFiniteDifferences) {
     weights.b = bias.front();
 
     EXPECT_NEAR(measured_norm(role), of_weights, 1e-6 * of_weights);
-    // A bias in front of batch normalisation has no effect; its gradient is rounding.
+    // A bias in front of batch normalisation has no effect; its gradient is rounding, and known to be.
     EXPECT_NEAR(measured_bias_norm(role), of_bias, 1e-6 * (of_bias + of_weights));
+    const bool vanishes = measured_bias_norm(role) < 1e-12 * of_weights;
+    EXPECT_EQ(bias_is_cancelled(spec, GetParam().layer, role), vanishes) << int(role);
   }
+}
+
+TEST_P(EveryBlock, HasTheGradientsOfScaleAndShiftOfFiniteDifferences) {
+  const std::vector<NormalizationNorms> norms = gradient->normalization_norms();
+  ASSERT_EQ(!norms.empty(), parts_of(spec).normalises);
+  if (norms.empty()) return;
+
+  const double of_scale = norm(differences(learned.scale, [&] { return energy(); }));
+  const double of_shift = norm(differences(learned.shift, [&] { return energy(); }));
+
+  EXPECT_NEAR(std::sqrt(norms.front().scale_gradient_squared.value()) * samples, of_scale, 1e-6 * of_scale);
+  EXPECT_NEAR(std::sqrt(norms.front().shift_gradient_squared.value()) * samples, of_shift, 1e-6 * of_shift);
 }
 
 TEST_P(EveryBlock, TapesAsManySignalsAsItSays) {

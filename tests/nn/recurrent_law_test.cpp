@@ -142,7 +142,7 @@ TEST(VanishingRecurrence, IsBoundedByTheLargestSingularValue) {
   constexpr int length = 50;
   NetworkSpec spec = with_batch(network(Widths::uniform(length + 1, width), "tanh", 1), width);
   spec.block = "rnn";
-  spec.recurrence.gaussian_input = true;
+  spec.recurrence.input = StepInput::gaussian;
   spec.init = Initialisation::make("orthogonal", 0.9);
   Chain chain(spec, length);
   chain.forward(state_of(spec, {unit_table(), {}}));

@@ -19,20 +19,29 @@ using Table = std::vector<std::vector<double>>;  ///< [row][column]
 constexpr int width = 6;
 constexpr int first_step = 2;  // the first step of a network has no gradient for its input
 
-inline Table matrix_of(const NetworkSpec& spec, WeightRole role) {
+/// Features of x_t.
+inline int input_width(const NetworkSpec& spec, int level) {
+  return level == 1 && spec.recurrence.input == StepInput::data ? spec.recurrence.input_width : width;
+}
+
+inline Table matrix_of(const NetworkSpec& spec, WeightRole role, int level = 1) {
   const int rows = gates_of(spec) * width;
-  const auto z = unit_weights<double>(*spec.init.scheme, spec.seed, 1, width, rows, role);
-  Table w(static_cast<std::size_t>(rows), std::vector<double>(width));
+  const int columns = role == WeightRole::input ? input_width(spec, level) : width;
+  const auto z = unit_weights<double>(*spec.init.scheme, spec.seed, level, columns, rows, role);
+  Table w(static_cast<std::size_t>(rows), std::vector<double>(static_cast<std::size_t>(columns)));
   for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < width; ++j) w[i][j] = spec.init.weight_scale(width, rows) * z(i, j);
+    for (int j = 0; j < columns; ++j) w[i][j] = spec.init.weight_scale(columns, rows) * z(i, j);
   }
   return w;
 }
 
-/// h and c of every sample.
+/// h and c of every sample, of one level.
 struct Signals {
   Table h, c;
 };
+
+/// Of each level, the first one first.
+using Levels = std::vector<Signals>;
 
 inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
@@ -58,11 +67,18 @@ inline Table table_of(const Signal<double>& signal, int rows) {
   return x;
 }
 
-inline State<double> state_of(const NetworkSpec& spec, const Signals& signals) {
+/// The queue of levels before a step: that of the last level, which has moved last, is in front.
+inline State<double> state_of(const NetworkSpec& spec, const Levels& levels) {
   State<double> state;
-  state.push_back(signal_of(signals.h));
-  if (spec.block == "lstm") state.push_back(signal_of(signals.c));
+  for (std::size_t level = levels.size(); level-- > 0;) {
+    state.push_back(signal_of(levels[level].h));
+    if (spec.block == "lstm") state.push_back(signal_of(levels[level].c));
+  }
   return state;
+}
+
+inline State<double> state_of(const NetworkSpec& spec, const Signals& signals) {
+  return state_of(spec, Levels{signals});
 }
 
 inline double inner(const Table& a, const Table& b) {
@@ -104,12 +120,13 @@ struct SummedGradient final : WeightGradient<double> {
   void add(WeightRole matrix, Signal<double> input, Signal<double> dz, const Stack& stack) override {
     const Table x = table_of(input, stack.front().samples);
     const Table d = table_of(dz, stack.front().samples);
-    Table& w = weight.try_emplace(matrix, d.front().size(), std::vector<double>(width, 0.0)).first->second;
+    const std::vector<double> none(x.front().size(), 0.0);
+    Table& w = weight.try_emplace(matrix, d.front().size(), none).first->second;
     std::vector<double>& b = bias.try_emplace(matrix, d.front().size(), 0.0).first->second;
     for (std::size_t s = 0; s < x.size(); ++s) {
       for (std::size_t i = 0; i < w.size(); ++i) {
         b[i] += d[s][i];
-        for (std::size_t j = 0; j < width; ++j) w[i][j] += d[s][i] * x[s][j];
+        for (std::size_t j = 0; j < x[s].size(); ++j) w[i][j] += d[s][i] * x[s][j];
       }
     }
   }
@@ -119,11 +136,17 @@ struct SummedGradient final : WeightGradient<double> {
   std::map<WeightRole, std::vector<double>> bias;
 };
 
-/// A chain of blocks, their tapes and what they show.
+/// A chain of the blocks of some steps, from first_step on, their tapes and what they show.
 class Chain {
  public:
-  Chain(const NetworkSpec& spec, int length) : bundle_{spec}, tapes_(std::size_t(length)) {
-    for (int t = 0; t < length; ++t) blocks_.push_back(make_block<double>(bundle_, first_step + t));
+  Chain(const NetworkSpec& spec, int steps)
+      : gradients(std::size_t(spec.recurrence.stack)),
+        bundle_{spec},
+        tapes_(std::size_t(steps) * std::size_t(spec.recurrence.stack)) {
+    const int first_layer = (first_step - 1) * spec.recurrence.stack + 1;
+    for (int i = 0; i < int(tapes_.size()); ++i) {
+      blocks_.push_back(make_block<double>(bundle_, first_layer + i));
+    }
   }
 
   State<double> forward(State<double> x) {
@@ -133,11 +156,14 @@ class Chain {
     return x;
   }
 
-  State<double> backward(State<double> dy) { return backward(std::move(dy), gradient); }
+  State<double> backward(State<double> dy) { return backward(std::move(dy), gradients); }
 
-  State<double> backward(State<double> dy, WeightGradient<double>& to) {
+  /// @param to  by level
+  template <class Gradient>
+  State<double> backward(State<double> dy, std::vector<Gradient>& to) {
     for (std::size_t t = blocks_.size(); t-- > 0;) {
-      dy = blocks_[t]->backward(std::move(dy), Entry::output, stack_, tapes_[t], seen, to, failures);
+      dy = blocks_[t]->backward(std::move(dy), Entry::output, stack_, tapes_[t], seen, to[t % to.size()],
+                                failures);
     }
     return dy;
   }
@@ -145,7 +171,7 @@ class Chain {
   const std::vector<Tape<double>>& tapes() const { return tapes_; }
 
   Seen seen;
-  SummedGradient gradient;
+  std::vector<SummedGradient> gradients;  ///< by level
   Failures failures = Failures(1);
 
  private:

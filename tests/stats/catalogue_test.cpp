@@ -20,6 +20,7 @@ BlockParts everything() {
   BlockParts parts;
   for (std::size_t i = 0; i < role_count; ++i) parts.signals.push_back(Role(i));
   parts.matrices = {WeightRole::first, WeightRole::second, WeightRole::input, WeightRole::transform};
+  parts.normalises = true;
   return parts;
 }
 
@@ -53,6 +54,7 @@ LayerRecord measured(const Needs& needs) {
                       .batch = samples,
                       .has_bias = true};
   }
+  record.normalization = {Scaled::of(1.25, -9000), Scaled::of(1.5, -9010), true};
   return record;
 }
 

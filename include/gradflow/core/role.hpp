@@ -45,9 +45,12 @@ constexpr std::string_view prefix_of(WeightRole role) {
 struct BlockParts {
   std::vector<Role> signals;
   std::vector<WeightRole> matrices;
+  bool normalises = false;
 };
 
 /// Those of a block with one weight matrix and one activation.
-inline BlockParts dense_parts() { return {{Role::preact, Role::act, Role::dgrad}, {WeightRole::first}}; }
+inline BlockParts dense_parts() {
+  return {{Role::preact, Role::act, Role::dgrad}, {WeightRole::first}, false};
+}
 
 }  // namespace gradflow

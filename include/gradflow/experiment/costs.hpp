@@ -27,6 +27,9 @@ inline constexpr std::array<double, 4> cost_widths{64, 128, 256, 512};
 /// - "P statistics S forward", "P statistics S backward": what the statistics S add, without weight
 /// gradients,
 ///   [cost_rows][cost_widths];
+/// - "P step K S forward", "P step K S backward": one step in time of the kind K ("lstm fed") with the
+///   statistics S, tanh as phi, weight gradients of batches of 32; "P step K S blind ...": of a
+///   step whose statistics nobody stores, [cost_rows][cost_widths];
 /// - "P gram": weight-gradient norms from Gram matrices, per row, sample of the batch, and feature, {1};
 /// - "P formed": weight gradients as such, per row and weight, {1};
 /// - "P spectrum": ranks of the samples, per cube of the shorter side of their matrix, {1}.
@@ -53,8 +56,8 @@ std::string_view name_of(nn::Distribution distribution);
 /// The statistics of a sweep in the names of series: a preset, and what was added by name, joined by "+".
 std::string statistics_label(const sweep::Sweep& sweep);
 
-/// Those of a label, of a dense block.
-stats::Selection labelled_statistics(std::string_view label);
+/// Those of a label that a block with these parts has.
+stats::Selection labelled_statistics(std::string_view label, const BlockParts& parts = dense_parts());
 
 /// Whether the cost of these statistics grows faster than a batch.
 bool has_spectra(std::string_view label);
@@ -65,7 +68,11 @@ struct CostKinds {
   std::string statistics = "standard";  ///< a label
   std::vector<std::string> activations;
   std::vector<nn::Distribution> distributions;
+  std::vector<std::string> steps = {};  ///< step_kind() of the recurrent networks
 };
+
+/// What a step of a recurrent network costs as: its block, and whether something comes in at every step.
+std::string step_kind(const nn::NetworkSpec& network, int layer);
 
 /// Names of the series a model of these kinds reads.
 std::vector<std::string> series_of(const CostKinds& kinds);
@@ -98,6 +105,9 @@ class CostModel {
   /// One microbatch through a layer, the activation left out.
   PassSeconds layer(const LayerWork& work) const;
 
+  /// One microbatch through a step in time, the activation included. @param matrices  gates in each
+  PassSeconds step(const std::string& kind, const LayerWork& work, int matrices, int gates) const;
+
   /// What the activation adds, per element of a microbatch of `rows` rows.
   PassSeconds activation_per_element(std::string_view activation, int rows) const;
 
@@ -112,6 +122,7 @@ class CostModel {
 
   const Costs& costs_;
   std::string prefix_;
+  std::string label_;
   std::string statistics_;
   int threads_;
   double spectrum(const LayerWork& work) const;

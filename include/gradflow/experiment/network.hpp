@@ -11,7 +11,8 @@ namespace gradflow::experiment {
 enum class Precision { float32, float64 };
 
 /// The network a point of a sweep describes. Files it names are opened. A data set sets the width of the
-/// input, network.width that of every layer; without a depth and a width, stored weights set both.
+/// input, or of x_t where it comes in step by step, network.width that of every layer; without a depth and a
+/// width, stored weights set both.
 /// @throws UserError with the place of the key, if values exclude each other (sigma_w with he_normal, widths
 /// with depth), or do not fit a file
 nn::NetworkSpec network_of(const sweep::SweepPoint& point);
@@ -43,8 +44,11 @@ int most_directions(const sweep::Sweep& sweep);
 /// @throws UserError as network_of()
 void require_networks(const sweep::Sweep& sweep);
 
-/// Whether some value of the sweep changes the number of layers.
+/// Whether some value of the sweep changes the number of layers, or how they are levels of a stack.
 bool depths_differ(const sweep::Sweep& sweep);
+
+/// Levels of the highest stack of recurrent layers; 1 without stacks.
+int most_levels(const sweep::Sweep& sweep);
 
 /// The depth of the shallowest network.
 sweep::SweepPoint shallowest_point(const sweep::Sweep& sweep);

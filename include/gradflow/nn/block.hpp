@@ -59,6 +59,25 @@ struct WeightGradientNorms {
   bool has_bias = false;
 };
 
+/// A vector of float64 sums with one exponent: true value = values[j] * 2^exponent.
+struct ScaledVector {
+  std::vector<double> values;
+  std::int64_t exponent = 0;
+};
+
+/// What one tile of samples adds to the gradients of a normalisation n = scale zhat + shift.
+struct NormalizationTile {
+  int point = 0;
+  ScaledVector scale;  ///< sum over its samples of dE/dn zhat, [width]
+  ScaledVector shift;  ///< sum over its samples of dE/dn, [width]
+};
+
+/// Squared norms of the gradients of all scales and shifts of a block, mean over the batch.
+struct NormalizationNorms {
+  Scaled scale_gradient_squared;
+  Scaled shift_gradient_squared;
+};
+
 /// The weight gradients of one block, added up over the microbatches of one bundle, in ascending order.
 template <class Real>
 class WeightGradient {
@@ -72,6 +91,12 @@ class WeightGradient {
 
   /// One entry per point of the bundle. @pre every microbatch was added
   virtual std::vector<WeightGradientNorms> norms(WeightRole matrix) const = 0;
+
+  /// Adds one microbatch of one of the block's normalisations, tile after tile.
+  virtual void add_normalization(int, std::vector<NormalizationTile>) {}
+
+  /// One entry per point of the bundle; none if the block does not normalise.
+  virtual std::vector<NormalizationNorms> normalization_norms() const { return {}; }
 };
 
 /// One block of a bundle of networks: forward and backward over stacked samples, exponents included.
@@ -98,7 +123,7 @@ class Block {
   virtual std::unique_ptr<WeightGradient<Real>> weight_gradient() const = 0;
 
   /// The block of another layer, its weights being those of this one, held once; null if every layer has its
-  /// own.
+  /// own. @pre both layers are of the same level
   virtual std::unique_ptr<Block<Real>> at_layer(int) const { return nullptr; }
 };
 
@@ -129,7 +154,7 @@ struct BlockRow {
   Entry random_cotangent;                    ///< where the cotangent of no loss enters
   std::string_view doc;
   bool steps_in_time = false;  ///< depth counts steps, and every step has the weights of the first
-  int state_signals = 1;       ///< of the layer's width, from block to block
+  int state_signals = 1;       ///< of the layer's width, from block to block; of stacked levels each
   int (*gates)(const NetworkSpec&) = nullptr;  ///< stacked in each of its matrices; null: one
   JacobianSignal jacobian = JacobianSignal::output;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <variant>
@@ -37,7 +38,11 @@ std::span<const DataRow> data_sources();
 /// nothing is.
 std::string complaint_of_data(const NetworkSpec& network);
 
-/// The network's input h_0 for the rows of `stack`.
+/// All samples of each point, [batch][features_of(point)]; points that are fed alike share them.
+std::vector<std::shared_ptr<const Matrix<float>>> samples_of(const Bundle& bundle);
+
+/// The network's input h_0 for the rows of `stack`: of stacked levels that of the first, the others begin
+/// with 0. 0 for all where the data comes in step by step.
 template <class Real>
 State<Real> input(const Bundle& bundle, const Stack& stack);
 

@@ -66,7 +66,7 @@ MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role);
 /// of which a sum over samples would leave rounding. Not where a cotangent enters behind the normalisation.
 bool bias_is_cancelled(const NetworkSpec& network, int layer, WeightRole role);
 
-/// Layers with weights of their own: 1 for steps in time.
+/// Layers with weights of their own: the levels of steps in time.
 int weight_layers(const NetworkSpec& network);
 
 /// What is wrong with a network and its stored weights: matrices that are missing, too many, or of another

@@ -53,13 +53,22 @@ struct ResidualScales {
   bool operator==(const ResidualScales&) const = default;
 };
 
+/// What comes into a recurrent network at every step.
+enum class StepInput : std::uint8_t {
+  none,
+  gaussian,  ///< a fresh x_t ~ N(0, I) per sample and step
+  data,      ///< x_t is the t-th of `steps` equal pieces of a sample of the data
+};
+
 /// The options of blocks that are steps in time.
 struct Recurrence {
-  bool gaussian_input = false;       ///< a fresh x_t ~ N(0, I) per sample and step; else no input
+  StepInput input = StepInput::none;
+  int input_width = 0;               ///< features of x_t from the data; other inputs are as wide as a layer
   double leak = 1;                   ///< of leaky_rnn
   bool forget_gate = true;           ///< of lstm
   double forget_bias = 1;            ///< of lstm
   std::optional<double> t_max = {};  ///< of lstm: chrono initialisation for memories up to this many steps
+  int stack = 1;                     ///< levels: each takes in what the one below has just put out
 
   bool operator==(const Recurrence&) const = default;
 };
@@ -102,7 +111,15 @@ struct NetworkSpec {
   std::optional<JacobianRequest> jacobian = {};
 
   int depth() const noexcept { return widths.depth(); }
+
+  /// A recurrent network's layer (time - 1) * stack + level is the step `time` of level `level`, both from 1.
+  int steps() const noexcept { return depth() / recurrence.stack; }
+  int time_of(int layer) const noexcept { return (layer - 1) / recurrence.stack + 1; }
+  int level_of(int layer) const noexcept { return (layer - 1) % recurrence.stack + 1; }
 };
+
+/// Features of a sample of the network's data: those of h_0, or of all steps together.
+int features_of(const NetworkSpec& network);
 
 /// Points that are executed together: equal seed and weight distribution, equal widths as far as both go, so
 /// each unit matrix is generated once.

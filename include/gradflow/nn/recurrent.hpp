@@ -9,7 +9,11 @@
 
 /// Recurrent networks: layer t is step t in time, and every step has the weights of the first.
 ///
-/// h_0 is the network's input, c_0 is 0; the cotangent enters at h_T. All gates of a block are rows of one
+/// Of K stacked levels, layer (t - 1) K + k is step t of level k, with weights of its own: it takes in h_t of
+/// the level below as x_t. Inputs from outside go to level 1.
+///
+/// h_0 of level 1 is the network's input, or 0 if the data comes in step by step; h_0 of the levels above and
+/// c_0 are 0; the cotangent enters at h_T of the last level. All gates of a block are rows of one
 /// matrix, the candidate's first, so a scheme sees fan_out = gates * width, as Keras' does: `identity` is the
 /// identity for the candidate and 0 for the gates. W_x takes the initialisation of W, without a bias, and
 /// exists only if the steps have inputs.
@@ -29,7 +33,7 @@ std::vector<std::string> gate_names(const NetworkSpec& network);
 /// with Role::dgrad dE/dh_t, z_t as Role::branch_preact with Role::branch_dgrad, phi(z_t) as
 /// Role::branch_act.
 template <class Real>
-std::unique_ptr<Block<Real>> make_rnn(const Bundle& bundle, int step);
+std::unique_ptr<Block<Real>> make_rnn(const Bundle& bundle, int layer);
 BlockParts rnn_parts(const NetworkSpec& network);
 int rnn_tape(const NetworkSpec& network);
 
@@ -38,7 +42,7 @@ int rnn_tape(const NetworkSpec& network);
 ///
 /// h_t is Role::act, dE/dh_t Role::dgrad; saturated activations are those of n.
 template <class Real>
-std::unique_ptr<Block<Real>> make_gru(const Bundle& bundle, int step);
+std::unique_ptr<Block<Real>> make_gru(const Bundle& bundle, int layer);
 BlockParts gru_parts(const NetworkSpec& network);
 int gru_tape(const NetworkSpec& network);
 int gru_gates(const NetworkSpec& network);
@@ -52,7 +56,7 @@ int gru_gates(const NetworkSpec& network);
 /// h_t is Role::act and dE/dh_t Role::dgrad, of all later steps; c_t is Role::cell_act and Role::cell_dgrad
 /// is the total dE/dc_t, h_t included. Saturated activations are those of phi(c_t).
 template <class Real>
-std::unique_ptr<Block<Real>> make_lstm(const Bundle& bundle, int step);
+std::unique_ptr<Block<Real>> make_lstm(const Bundle& bundle, int layer);
 BlockParts lstm_parts(const NetworkSpec& network);
 int lstm_tape(const NetworkSpec& network);
 int lstm_gates(const NetworkSpec& network);

@@ -7,7 +7,8 @@
 
 namespace gradflow::nn {
 
-/// The gradient of a first matrix that all blocks share, as one running sum from the last block to the first.
+/// The gradient of a first matrix that all steps of a level share, as one running sum from the last step to
+/// the first.
 ///
 /// It travels upstream beside the cotangent, exponents and all, so its bits do not depend on where the
 /// network is cut. Tiles of samples are added one after the other, as in DenseGradient.

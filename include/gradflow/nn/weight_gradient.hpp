@@ -26,12 +26,6 @@ struct DensePoint {
   Scaled weight_squared() const;  ///< |W|_F^2
 };
 
-/// A vector of float64 sums with one exponent: true value = values[j] * 2^exponent.
-struct ScaledVector {
-  std::vector<double> values;
-  std::int64_t exponent = 0;
-};
-
 /// A matrix with one exponent, empty until something was added.
 template <class Real>
 struct ScaledMatrix {
@@ -81,18 +75,45 @@ class DenseGradient {
   std::vector<Piece> pieces_;  ///< only if a point uses Gram matrices
 };
 
-/// The gradients of all matrices of a block.
+/// The gradients of the scales and shifts of a block's normalisations, for every point of a bundle. Tiles are
+/// added in the order of the batch, as in DenseGradient.
+class NormalizationGradient {
+ public:
+  /// Of a block that does not normalise.
+  NormalizationGradient() = default;
+  /// @param batches  of the points
+  NormalizationGradient(int normalizations, std::vector<int> batches);
+
+  void add(int normalization, std::vector<NormalizationTile> tiles);
+  std::vector<NormalizationNorms> norms() const;
+
+ private:
+  struct Sum {
+    ScaledVector scale, shift;
+  };
+
+  std::vector<int> batches_;
+  std::vector<std::vector<Sum>> sums_;  ///< [normalisation][point]
+};
+
+/// The gradients of all matrices and normalisations of a block.
 template <class Real>
 class MatrixGradients final : public WeightGradient<Real> {
  public:
   using Entry = std::pair<WeightRole, DenseGradient<Real>>;
-  explicit MatrixGradients(std::vector<Entry> gradients) : gradients_(std::move(gradients)) {}
+  explicit MatrixGradients(std::vector<Entry> gradients, NormalizationGradient normalizations = {})
+      : gradients_(std::move(gradients)), normalizations_(std::move(normalizations)) {}
 
   void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient, const Stack& stack) override;
   std::vector<WeightGradientNorms> norms(WeightRole matrix) const override;
+  void add_normalization(int normalization, std::vector<NormalizationTile> tiles) override {
+    normalizations_.add(normalization, std::move(tiles));
+  }
+  std::vector<NormalizationNorms> normalization_norms() const override { return normalizations_.norms(); }
 
  private:
   std::vector<Entry> gradients_;
+  NormalizationGradient normalizations_;
 };
 
 }  // namespace gradflow::nn

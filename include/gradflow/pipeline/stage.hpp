@@ -22,8 +22,8 @@ namespace gradflow::pipeline {
 struct PointResult {
   Failure failure;         ///< of the whole network, as far as this stage has heard
   stats::PointTable rows;  ///< the observed layers of this stage but for parts, columns of the observation
-  std::optional<Scaled> tied_wgrad_squared =
-      {};  ///< of the whole network: with its first block, if asked for
+  /// Of each level of the whole network: with its first block, if asked for.
+  std::vector<Scaled> tied_wgrad_squared = {};
   std::optional<nn::JacobianSpectrum> jacobian = {};  ///< with the first block, if asked for
 };
 
@@ -35,8 +35,8 @@ struct Parts {
   std::function<void(std::size_t point, stats::PointTable rows)> take;
 };
 
-/// Whether the weight gradients of all blocks are summed: they share their weights, and somebody asks.
-bool sums_tied_gradient(const nn::Bundle& bundle, const Observation& observation);
+/// How many sums of weight gradients travel: one per level whose steps share their weights, if somebody asks.
+int tied_sums(const nn::Bundle& bundle, const Observation& observation);
 
 /// Called between two blocks, so that messages move while a stage computes.
 using Breather = std::function<void()>;
@@ -75,10 +75,10 @@ class Stage {
   /// @return   the output of the stage's last block, of the points that go on; empty if none does
   State<Real> forward(int microbatch, State<Real> x);
 
-  /// @param dy  gradient of what forward() returned. Behind it, if sums_tied_gradient and blocks follow:
-  /// their
-  ///            nn::TiedGradient, packed.
-  /// @return    gradient of x, and the sum with this stage's blocks; empty if the stage holds the first block
+  /// @param dy  gradient of what forward() returned. Behind it, if there are tied_sums and blocks follow:
+  ///            their nn::TiedGradient of each level, packed.
+  /// @return    gradient of x, and the sums with this stage's blocks; empty if the stage holds the first
+  /// block
   State<Real> backward(int microbatch, State<Real> dy);
 
   /// What of the points' Jacobians travels upstream beside the gradient that backward() returns: of those
@@ -135,7 +135,9 @@ class Stage {
     void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
              const Stack& stack) override;
     std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
+    void add_normalization(int normalization, std::vector<nn::NormalizationTile> tiles) override;
 
+    std::vector<std::pair<int, std::vector<nn::NormalizationTile>>> normalizations;
     std::vector<Pair> pairs;  ///< of the points that go on and of those that end
   };
 
@@ -146,6 +148,7 @@ class Stage {
   const nn::Block<Real>& block(int i);
   LayerMeasurement<Real>* measurement(int i);
   void leave(int i);
+  std::size_t level(int i) const { return std::size_t(bundle_.front().level_of(first_layer_ + i) - 1); }
 
   State<Real> forward_through(int i, int microbatch, Stack& stack, State<Real> x, BlockTape& tape,
                               nn::Observer<Real>& observer);
@@ -184,14 +187,15 @@ class Stage {
   Checkpointing checkpointing_;
   WeightPasses weight_passes_;
   nn::Failures failures_;
-  std::unique_ptr<nn::Block<Real>> pattern_;  ///< holds the weights that all blocks share, if they do
+  std::vector<std::unique_ptr<nn::Block<Real>>> patterns_;  ///< hold the weights that all blocks of a level
+                                                            ///< share, if they do
   std::vector<Layer> layers_;
   Parts parts_;
   std::vector<RowParts> rows_;                  ///< one per point
   std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
   std::vector<Signals> signals_;                ///< [microbatch], otherwise
   std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
-  std::optional<nn::TiedGradient<Real>> tied_;  ///< from the last block to this stage's first
+  std::vector<nn::TiedGradient<Real>> tied_;    ///< by level, from the last block to this stage's first
   std::vector<std::optional<nn::Directions<Real>>> directions_;  ///< of each point's Jacobian, if asked for
   std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
 };

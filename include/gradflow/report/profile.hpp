@@ -13,6 +13,11 @@ struct SeedRows {
   std::vector<std::vector<double>> of_seed;  ///< [seed][layer]
 };
 
+/// One number per layer of one point. @throws UserError if the file keeps the column in another shape
+std::vector<double> layer_values(const store::ResultFile& file, const std::string& column,
+                                 std::uint64_t point);
+
+/// @throws UserError if the points of the configuration have different layers
 /// @pre the configuration has a measured point; the column is per layer and has no further dimension
 SeedRows read_rows(const store::ResultFile& file, const Configuration& configuration,
                    const std::string& column);

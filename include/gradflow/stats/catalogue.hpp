@@ -18,11 +18,15 @@ struct Needs {
   What operator[](Role role) const { return signals[std::size_t(role)]; }
 
   std::array<What, role_count> signals{};
-  bool gradients = false;  ///< any GradientNorms
+  bool gradients = false;  ///< any GradientNorms or NormalizationNorms
 };
 Needs operator|(const Needs& a, const Needs& b);
 
-/// One variable of the result file, per layer: one figure of one signal or of one weight matrix.
+/// The subject of what is measured of all normalisations of a block together.
+struct OfNormalization {};
+
+/// One variable of the result file, per layer: one figure of one signal, of one weight matrix or of the
+/// normalisations.
 struct Statistic {
   std::string name;
   std::string long_name;
@@ -31,7 +35,7 @@ struct Statistic {
   std::string_view extra_dimension;  ///< "format", or "" for none
   int extent;                        ///< length of the extra dimension, else 1
   std::string_view preset;           ///< the smallest preset that has it
-  std::variant<Role, WeightRole> subject;
+  std::variant<Role, WeightRole, OfNormalization> subject;
   Needs needs;
   std::function<double(const LayerRecord& record, int index)> value;  ///< 0 <= index < extent
 };

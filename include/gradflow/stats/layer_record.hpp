@@ -37,6 +37,18 @@ struct GradientNorms {
   double log10_signal_to_noise() const;
 };
 
+/// Norms of the gradients of all learnable scales and shifts of a layer's normalisations, mean over the
+/// batch.
+struct NormalizationNorms {
+  Scaled scale_gradient_squared{};
+  Scaled shift_gradient_squared{};
+  bool exists = false;
+
+  // NaN if the layer does not normalise, -infinity if nothing depends on them.
+  double scale_log10_norm() const;
+  double shift_log10_norm() const;
+};
+
 /// What is measured of one signal of a layer.
 struct SignalRecord {
   SignalSummary summary;
@@ -56,6 +68,8 @@ class LayerRecord {
 
   GradientNorms& operator[](WeightRole role);
   const GradientNorms& operator[](WeightRole role) const;
+
+  NormalizationNorms normalization;
 
   /// Frees what only a merge needs of the signals of the forward pass, or of all. @pre all of them were
   /// merged

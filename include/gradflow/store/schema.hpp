@@ -33,6 +33,14 @@ using LayersOf = std::function<std::vector<int>(std::uint64_t point)>;
 /// One list for all points (a rectangle [point][layer]), or a rule (depths differ: CF contiguous ragged).
 using StoredLayers = std::variant<std::vector<int>, LayersOf>;
 
+/// A further coordinate of the layer axis: a number of every stored layer of a point. Where the layers are a
+/// rectangle, it is the same for all points.
+struct LayerCoordinate {
+  std::string name;                                             ///< "time"
+  std::string long_name;                                        ///< one line for a person
+  std::function<std::vector<int>(std::uint64_t point)> values;  ///< one for each of layers_of(schema, point)
+};
+
 /// A further dimension of some columns ("format", "index"), with its coordinate values.
 struct Dimension {
   std::string name;
@@ -50,6 +58,7 @@ struct FileSchema {
   std::function<std::uint64_t(std::uint64_t point)> point_hash;  ///< no two points of a sweep are equal
   std::vector<Coordinate> coordinates;
   StoredLayers layers;
+  std::vector<LayerCoordinate> layer_coordinates = {};
   stats::Columns columns;
   std::vector<Dimension> dimensions;  ///< each `extra_dimension` of a column is one of them
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 /// Recurrent networks at their zero state (inputs, states and candidate biases 0), where the gradient in time
 /// is a power of one matrix.
 namespace gradflow::theory {
@@ -44,6 +46,11 @@ double spectral_radius(const ZeroStateStep& step, double sigma_w);
 /// because it may be of any size.
 /// @return -infinity where the step is 0
 double ln_squared_growth(const ZeroStateStep& step, double sigma_w, int steps);
+
+/// The same for 0, 1, ..., steps steps: [steps + 1]. They are Legendre polynomials, S_n = (direct^2 - f^2)^n
+/// P_n((direct^2 + f^2) / (direct^2 - f^2)), f = feedback sigma_w, by whose recurrence they follow each
+/// other.
+std::vector<double> ln_squared_growths(const ZeroStateStep& step, double sigma_w, int steps);
 
 /// Largest singular value of a wide square W (Bai & Yin 1988): 2 sigma_w, 1 sigma_w if it is orthogonal.
 /// Times sup |phi'| below 1, gradients of an rnn vanish at any state (Pascanu, Mikolov & Bengio, ICML 2013);
