@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/block.hpp"
 #include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
@@ -51,6 +52,8 @@ struct Probe {
   int batch = 32;
   std::string activation = "linear";
   bool observed = false;
+  std::string block = "dense";
+  bool fed = false;  ///< a recurrent block with inputs at every step
 
   int rows() const { return points * padded_rows(batch); }
 };
@@ -60,6 +63,9 @@ nn::NetworkSpec network_of(const Probe& probe, int layers) {
   network.widths = nn::Widths::uniform(layers + 2, probe.width);
   network.activation = nn::Activation::named(probe.activation);
   network.batch = probe.batch;
+  network.block = probe.block;
+  network.recurrence.leak = 0.5;
+  network.recurrence.gaussian_input = probe.fed;
   return network;
 }
 
@@ -187,6 +193,22 @@ void measure_activation(Costs& costs, Precision precision, const std::string& ac
              std::max(with.backward - without.backward, 0.0) / elements});
 }
 
+/// A step as it is, with everything that is summed along the way.
+void measure_step(Costs& costs, Precision precision, const std::string& preset, const std::string& kind) {
+  Probe probe{.activation = "tanh", .block = kind.substr(0, kind.find(' ')), .fed = kind.ends_with(" fed")};
+  const stats::Selection selection = stats::of_preset(preset, nn::parts_of(network_of(probe, 1)));
+  for (const bool observed : {true, false}) {
+    probe.observed = observed;
+    const std::string name =
+        fmt::format("{} step {} {}{}", name_of(precision), kind, preset, observed ? "" : " blind");
+    fill_tables(costs, name, [&](double rows, double width) {
+      probe.points = int(rows) / tile_rows;
+      probe.width = int(width);
+      return time_layer(precision, probe, selection);
+    });
+  }
+}
+
 template <class Real>
 double time_weights(const nn::SchemeRow& scheme, int width) {
   nn::NetworkSpec network = network_of({.width = width}, 1);
@@ -221,6 +243,11 @@ void measure_missing(Costs& costs, const CostKinds& kinds) {
     }
     for (const std::string& name : kinds.activations) {
       if (lacks("activation " + name)) measure_activation(costs, p, name);
+    }
+    for (const std::string& kind : kinds.steps) {
+      if (lacks(fmt::format("step {} {} blind backward", kind, kinds.preset))) {
+        measure_step(costs, p, kinds.preset, kind);
+      }
     }
     for (const nn::Distribution d : kinds.distributions) {
       if (lacks(fmt::format("weights {}", name_of(d)))) measure_weights(costs, p, d);

@@ -72,12 +72,22 @@ std::vector<std::string> series_of(const CostKinds& kinds) {
   for (const std::string& name : kinds.activations) names.push_back(fmt::format("{} activation {}", p, name));
   for (const nn::Distribution d : kinds.distributions)
     names.push_back(fmt::format("{} weights {}", p, name_of(d)));
+  for (const std::string& kind : kinds.steps) {
+    for (const char* pass : {"forward", "backward", "blind forward", "blind backward"}) {
+      names.push_back(fmt::format("{} step {} {} {}", p, kind, kinds.preset, pass));
+    }
+  }
   return names;
+}
+
+std::string step_kind(const nn::NetworkSpec& network) {
+  return network.block + (network.recurrence.gaussian_input ? " fed" : "");
 }
 
 CostModel::CostModel(const Costs& costs, Precision precision, std::string_view preset, int threads)
     : costs_(costs),
       prefix_(fmt::format("{} ", name_of(precision))),
+      preset_(preset),
       statistics_(fmt::format("{}statistics {} ", prefix_, preset)),
       threads_(threads),
       takes_gradients_(stats::needed(stats::of_preset(preset, dense_parts())).gradients) {}
@@ -108,6 +118,21 @@ double CostModel::weight_gradient(const LayerWork& work) const {
     return costs_.at(prefix_ + "gram")[0] * work.rows * work.batch * (double(work.fan_in) + work.fan_out);
   }
   return costs_.at(prefix_ + "formed")[0] * work.rows * work.fan_in * work.fan_out;
+}
+
+PassSeconds CostModel::step(const std::string& kind, const LayerWork& work, int matrices, int gates) const {
+  const std::string name =
+      fmt::format("{}step {} {} {}", prefix_, kind, preset_, work.observed ? "" : "blind ");
+  PassSeconds pass{.forward = in_table(costs_.at(name + "forward"), work.rows, work.fan_out),
+                   .backward = in_table(costs_.at(name + "backward"), work.rows, work.fan_out)};
+  if (work.observed) {
+    LayerWork whole = work;
+    whole.fan_out = gates * work.fan_out;
+    LayerWork of_tiles = whole;
+    of_tiles.batch = tile_rows;
+    pass.backward += matrices * (weight_gradient(whole) - weight_gradient(of_tiles));
+  }
+  return {shared(pass.forward, work.rows), shared(std::max(pass.backward, 0.0), work.rows)};
 }
 
 PassSeconds CostModel::activation_per_element(std::string_view activation, int rows) const {

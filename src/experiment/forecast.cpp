@@ -36,7 +36,9 @@ nn::Distribution priced_as(nn::Distribution distribution) {
 /// The values a point needs to be priced; bundles that agree in them cost the same.
 bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
   const auto alike = [](const nn::NetworkSpec& x, const nn::NetworkSpec& y) {
-    return x.widths == y.widths && x.batch == y.batch && x.activation.name() == y.activation.name() &&
+    return x.block == y.block && x.widths == y.widths && x.batch == y.batch &&
+           x.recurrence.gaussian_input == y.recurrence.gaussian_input &&
+           x.activation.name() == y.activation.name() &&
            x.init.scheme->distribution == y.init.scheme->distribution;
   };
   return std::ranges::equal(a, b, alike);
@@ -83,6 +85,7 @@ std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
     const nn::NetworkSpec network = network_of(point);
     add_new(kind.activations, std::string(network.activation.name()));
     add_new(kind.distributions, priced_as(network.init.scheme->distribution));
+    if (nn::block_of(network).steps_in_time) add_new(kind.steps, step_kind(network));
   });
   std::vector<CostKinds> kinds;
   for (const Precision precision : {Precision::float32, Precision::float64}) {
@@ -145,8 +148,8 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const double forward_again = double(checkpointing.spans.size());
   const double generations = checkpointing.keep_weights ? 1 : 2 + forward_again;
 
-  const double matrices = double(nn::parts_of(network).matrices.size()) * nn::gates_of(network);
-
+  const int matrices = int(nn::parts_of(network).matrices.size());
+  const int gates = nn::gates_of(network);
   const bool tied = nn::block_of(network).steps_in_time;  // weights are made once
 
   Price price;
@@ -164,7 +167,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       if (nn::points_with_layer(bundle, layer) != points) {
         points = nn::points_with_layer(bundle, layer);
         rows = rows_of(nn::microbatch_rows(bundle, 0, microbatches, layer));
-        activation = activation_of(model, std::span(bundle).first(std::size_t(points)), rows);
+        if (!tied) activation = activation_of(model, std::span(bundle).first(std::size_t(points)), rows);
       }
       const LayerWork work{network.widths.fan_in(layer),
                            network.widths.fan_out(layer),
@@ -174,10 +177,10 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
                            layer == 1};
       if (!(work == known)) {  // most layers are like the one before
         known = work;
-        seconds = model.layer(work);
+        seconds = tied ? model.step(step_kind(network), work, matrices, gates) : model.layer(work);
         const nn::Distribution distribution = priced_as(network.init.scheme->distribution);
-        weights = matrices * model.weights(distribution, work.fan_in, work.fan_out);
-        seconds = {matrices * seconds.forward, matrices * seconds.backward};
+        weights = matrices * gates * model.weights(distribution, work.fan_in, work.fan_out);
+        if (!tied) seconds = {matrices * seconds.forward, matrices * seconds.backward};
       }
       const double elements = double(rows) * work.fan_out;
       cost.forward_seconds += seconds.forward + elements * activation.forward;

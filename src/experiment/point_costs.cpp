@@ -13,8 +13,9 @@ namespace {
 constexpr double not_known = -1;
 
 bool decides(const sweep::Axis& axis) {
-  constexpr std::array<std::string_view, 5> keys{"network.depth", "network.width", "network.widths",
-                                                 "data.batch", "run.precision"};
+  constexpr std::array<std::string_view, 7> keys{"network.block", "network.depth",  "network.stack",
+                                                 "network.width", "network.widths", "data.batch",
+                                                 "run.precision"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(keys, column.key) != keys.end();
   });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "gradflow/core/blas.hpp"
@@ -19,6 +20,11 @@ template <class Real>
 Real power_of_two(std::int64_t shift) {
   return std::ldexp(Real(1), int(std::clamp<std::int64_t>(shift, -2000, 0)));
 }
+
+/// Of a sample or a tile against the sum it enters: below it, nothing of it enters. It could change no digit
+/// of the sum's norm, and subnormal factors cost a product a hundred times its time.
+template <class Real>
+constexpr std::int64_t least_shift = std::numeric_limits<Real>::min_exponent * 4 / 5;
 
 template <class Real>
 std::int64_t product_exponent(const Signal<Real>& x, const Signal<Real>& dz, int row) {
@@ -72,10 +78,12 @@ std::vector<Term<Real>> terms_of(const std::vector<ScaledMatrix<Real>*>& sums,
     ScaledMatrix<Real>* sum = sums[std::size_t(tiles[t].range.point)];
     if (!sum || !tiles[t].weight_exponent) continue;
     const bool first = sum->values.empty();
+    if (!first && *tiles[t].weight_exponent - sum->exponent < least_shift<Real>) continue;
     if (first) *sum = {Matrix<Real>::unset(dz.values.cols(), x.values.cols()), *tiles[t].weight_exponent};
     terms[t].enters = true;
     terms[t].exponent = std::max(sum->exponent, *tiles[t].weight_exponent);
-    terms[t].keep = first ? 0 : power_of_two<Real>(sum->exponent - terms[t].exponent);
+    const std::int64_t shift = sum->exponent - terms[t].exponent;
+    terms[t].keep = first || shift < least_shift<Real> ? 0 : power_of_two<Real>(shift);
     sum->exponent = terms[t].exponent;
   }
   return terms;
@@ -92,7 +100,9 @@ void shift_to(Term<Real>& term, const GradientTile& tile, const Signal<Real>& x,
   term.shifted = Matrix<Real>(tile_rows, dz.values.cols());
   for (int i = 0; i < tile.range.samples; ++i) {
     const int row = tile.range.first_row + i;
-    const Real scale = power_of_two<Real>(product_exponent(x, dz, row) - term.exponent);
+    const std::int64_t shift = product_exponent(x, dz, row) - term.exponent;
+    if (shift < least_shift<Real>) continue;
+    const Real scale = power_of_two<Real>(shift);
     std::ranges::transform(dz.values.row(row), term.shifted.row(i).begin(),
                            [scale](Real v) { return v * scale; });
   }

@@ -1,7 +1,9 @@
 #include "wide_row.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "gradflow/core/rescale.hpp"
@@ -9,10 +11,26 @@
 namespace gradflow::nn {
 namespace {
 
+/// Mostly settled by the first element.
+bool is_zero(const std::vector<double>& values) {
+  return std::ranges::none_of(values, [](double v) { return v != 0; });
+}
+
+/// Of the magnitudes; not a number if one is not. Independent lanes: a chain of maxima waits for each of them.
 double largest(const std::vector<double>& values) {
-  double most = 0;
-  for (const double v : values) most = std::max(most, std::abs(v));
-  return most;
+  constexpr std::size_t lanes = 8;
+  std::array<double, lanes> most{};
+  std::array<double, lanes> nothing{};  // 0, or NaN from a value that is not finite
+  const auto take = [&](std::size_t lane, double v) {
+    most[lane] = most[lane] < std::abs(v) ? std::abs(v) : most[lane];
+    nothing[lane] += v - v;
+  };
+  const std::size_t whole = values.size() / lanes * lanes;
+  for (std::size_t j = 0; j < whole; j += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) take(lane, values[j + lane]);
+  }
+  for (std::size_t j = whole; j < values.size(); ++j) take(j - whole, values[j]);
+  return std::ranges::max(most) + std::accumulate(nothing.begin(), nothing.end(), 0.0);
 }
 
 /// All elements brought to a larger exponent.
@@ -32,8 +50,8 @@ WideRow wide(const Signal<Real>& signal, int row) {
 }
 
 WideRow sum(WideRow a, WideRow b) {
-  if (largest(b.values) == 0) return a;
-  if (largest(a.values) == 0) return b;
+  if (is_zero(b.values)) return a;
+  if (is_zero(a.values)) return b;
   const std::int64_t common = std::max(a.exponent, b.exponent);
   shift_to(a, common);
   shift_to(b, common);
@@ -63,11 +81,11 @@ WideRow part_of(const WideRow& a, int first, int width) {
 WideRow joined(std::vector<WideRow> parts) {
   std::optional<std::int64_t> common;
   for (const WideRow& part : parts) {
-    if (largest(part.values) > 0) common = std::max(common.value_or(part.exponent), part.exponent);
+    if (!is_zero(part.values)) common = std::max(common.value_or(part.exponent), part.exponent);
   }
   WideRow all{{}, common.value_or(0)};
   for (WideRow& part : parts) {
-    if (largest(part.values) > 0) shift_to(part, all.exponent);
+    if (!is_zero(part.values)) shift_to(part, all.exponent);
     all.values.insert(all.values.end(), part.values.begin(), part.values.end());
   }
   return all;
@@ -80,9 +98,7 @@ FailureCode store(const WideRow& sample, Signal<Real>& signal, int row) {
   std::ranges::fill(out, Real(0));
   stored_exponent = 0;
   const double most = largest(sample.values);
-  if (std::ranges::any_of(sample.values, [](double v) { return !std::isfinite(v); })) {
-    return FailureCode::non_finite;
-  }
+  if (!std::isfinite(most)) return FailureCode::non_finite;
   if (most == 0) return FailureCode::none;
   const int shift = std::abs(std::ilogb(most)) <= rescale_bits ? 0 : std::ilogb(most);
   const std::int64_t exponent = sample.exponent + shift;

@@ -262,6 +262,39 @@ std::vector<Kind> every_kind() {
 
 INSTANTIATE_TEST_SUITE_P(Catalogue, EveryStep, testing::ValuesIn(every_kind()));
 
+/// A block's contribution 2^exponent times that of another one.
+void add_at(TiedGradient<float>& sum, const Table& x, const Table& dz, std::int32_t exponent) {
+  const auto rounded = [](const Table& from) {
+    const Signal<double> exact = signal_of(from);
+    Signal<float> signal(exact.rows(), exact.width);
+    for (int s = 0; s < exact.rows(); ++s) {
+      for (int j = 0; j < exact.width; ++j) signal.values(s, j) = float(exact.values(s, j));
+    }
+    return signal;
+  };
+  Signal<float> scaled = rounded(dz);
+  std::ranges::fill(scaled.exponents, exponent);
+  sum.add(rounded(x), scaled, {{0, 0, samples, 0}});
+}
+
+/// In float32 a product of 2^-120 times a sum's elements would be made of subnormal numbers, which are slow
+/// and change no digit. In whatever order they come.
+TEST(TiedGradient, LeavesOutWhatChangesNoDigit) {
+  const NetworkSpec spec = spec_of({"rnn"});
+  const Table x = random_table(Purpose::data, 0), dz = random_table(Purpose::cotangent, 0);
+  const auto norm_of = [&](const std::vector<std::int32_t>& exponents) {
+    TiedGradient<float> sum({spec});
+    for (const std::int32_t exponent : exponents) add_at(sum, x, dz, exponent);
+    return sum.squared().front().log10();
+  };
+
+  const double alone = norm_of({-500});
+
+  EXPECT_EQ(norm_of({-500, -620, -640}), alone);
+  EXPECT_EQ(norm_of({-620, -500}), alone);
+  EXPECT_NEAR(norm_of({-500, -510}), alone + 2 * std::log10(1 + std::ldexp(1.0, -10)), 1e-6);
+}
+
 TEST(StepCatalogue, IsCoveredByTheseTests) {
   const std::vector<Kind> kinds = every_kind();
   for (const BlockRow& row : blocks()) {

@@ -25,6 +25,9 @@ inline constexpr std::array<double, 4> cost_widths{64, 128, 256, 512};
 /// - "P activation A": what the activation A adds per element, {forward, backward};
 /// - "P statistics S forward", "P statistics S backward": what the preset S adds, without weight gradients,
 ///   [cost_rows][cost_widths];
+/// - "P step K S forward", "P step K S backward": one step in time of the kind K ("lstm fed") with the
+///   statistics of the preset S, tanh as phi, weight gradients of batches of 32; "P step K S blind ...": of a
+///   step whose statistics nobody stores, [cost_rows][cost_widths];
 /// - "P gram": weight-gradient norms from Gram matrices, per row, sample of the batch, and feature, {1};
 /// - "P formed": weight gradients as such, per row and weight, {1}.
 class Costs {
@@ -53,7 +56,11 @@ struct CostKinds {
   std::string preset = "standard";
   std::vector<std::string> activations;
   std::vector<nn::Distribution> distributions;
+  std::vector<std::string> steps = {};  ///< step_kind() of the recurrent networks
 };
+
+/// What a step of a recurrent network costs as: its block, and whether something comes in at every step.
+std::string step_kind(const nn::NetworkSpec& network);
 
 /// Names of the series a model of these kinds reads.
 std::vector<std::string> series_of(const CostKinds& kinds);
@@ -85,6 +92,9 @@ class CostModel {
   /// One microbatch through a layer, the activation left out.
   PassSeconds layer(const LayerWork& work) const;
 
+  /// One microbatch through a step in time, the activation included. @param matrices  gates in each
+  PassSeconds step(const std::string& kind, const LayerWork& work, int matrices, int gates) const;
+
   /// What the activation adds, per element of a microbatch of `rows` rows.
   PassSeconds activation_per_element(std::string_view activation, int rows) const;
 
@@ -99,6 +109,7 @@ class CostModel {
 
   const Costs& costs_;
   std::string prefix_;
+  std::string preset_;
   std::string statistics_;
   int threads_;
   bool takes_gradients_;  ///< the preset has norms of weight gradients
