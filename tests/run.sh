@@ -2,7 +2,8 @@
 # Installs what is missing, builds with warnings as errors, and runs every test with CTest.
 #   tests/run.sh          g++, release
 #   tests/run.sh --full   then also clang 14, AddressSanitizer and UndefinedBehaviorSanitizer, and the tests of the
-#                         configuration `full`: jobs ended in every way under Slurm, several hosts and power cuts (as root)
+#                         configuration `full`: many pulled plugs, jobs ended in every way under Slurm, several hosts and
+#                         power cuts (as root)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

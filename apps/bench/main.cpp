@@ -12,6 +12,7 @@
 #include "gradflow/core/blas.hpp"
 #include "gradflow/core/catalogue.hpp"
 #include "gradflow/core/errors.hpp"
+#include "gradflow/core/memory.hpp"
 #include "gradflow/core/parallel.hpp"
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/mpi/environment.hpp"
@@ -167,5 +168,6 @@ int main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   gradflow::apps::choose_blas_kernels(argv);
+  gradflow::keep_freed_memory();  // as the program does
   return gradflow::bench::main(argc, argv);
 }

@@ -33,6 +33,10 @@ void add_report(CLI::App& program, Chosen& chosen);
 void add_theory(CLI::App& program, Chosen& chosen);
 void add_export(CLI::App& program, Chosen& chosen);
 void add_list(CLI::App& program, Chosen& chosen);
+void add_status(CLI::App& program, Chosen& chosen);
+void add_verify(CLI::App& program, Chosen& chosen);
+void add_merge(CLI::App& program, Chosen& chosen);
+void add_finalize(CLI::App& program, Chosen& chosen);
 void add_check(CLI::App& program, Chosen& chosen);
 
 /// What `run` and `plan` have in common on their command lines.

@@ -45,7 +45,7 @@ void print_data_sources() {
 
 void print_statistics() {
   for (const stats::Statistic& row : stats::statistics()) {
-    fmt::print("  {:<28} [{}] {}\n", row.name, row.preset, row.long_name);
+    fmt::print("  {:<36} [{}] {}\n", row.name, row.preset, row.long_name);
   }
 }
 

@@ -1,4 +1,6 @@
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include <fmt/core.h>
 
@@ -33,6 +35,10 @@ void add_commands(CLI::App& program, Chosen& chosen) {
   add_theory(program, chosen);
   add_export(program, chosen);
   add_list(program, chosen);
+  add_status(program, chosen);
+  add_verify(program, chosen);
+  add_merge(program, chosen);
+  add_finalize(program, chosen);
   add_check(program, chosen);
   program.require_subcommand(1);
   program.set_version_flag("--version", GRADFLOW_VERSION);
@@ -88,6 +94,12 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   }
 }
 
+/// The rank that tells of it has time to do so.
+[[noreturn]] void end_job_in_silence() {
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  mpi::abort(Exit::failed);
+}
+
 /// A mistake or a common error is the same on every rank, so the job ends in order; anything else ends it at
 /// once.
 int execute(const Command& command) {
@@ -99,6 +111,8 @@ int execute(const Command& command) {
     return tell_mistake(error.what());
   } catch (const CommonError& error) {
     return tell_common(error);
+  } catch (const ToldError&) {
+    end_job_in_silence();
   } catch (const std::exception& error) {
     end_job(error);
   }

@@ -9,6 +9,7 @@
 #include "gradflow/experiment/file_schema.hpp"
 #include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/network.hpp"
+#include "gradflow/stats/catalogue.hpp"
 
 namespace gradflow::apps {
 namespace {
@@ -27,6 +28,14 @@ struct PlanArguments {
 
 /// Actions of the simulation of the plan that is taken: every one of 16,384 stages and 48 microbatches.
 constexpr std::int64_t most_actions = 1 << 21;
+constexpr std::int64_t most_actions_of_a_preset = 1 << 14;
+
+/// What a point costs under a preset, with what the sweep adds by name, in the layout of the plan.
+struct PresetCost {
+  std::string_view name;
+  double seconds_per_point = 0;
+  double bytes_per_point = 0;
+};
 
 /// What `plan` says, as values.
 struct Answer {
@@ -38,13 +47,52 @@ struct Answer {
   experiment::LargestUse largest;
   double file_bytes = 0;
   std::size_t statistics = 0;
+  std::vector<PresetCost> presets;
 };
+
+/// The sweep with another preset.
+sweep::Sweep with_preset(const sweep::Sweep& sweep, std::string_view preset) {
+  std::vector<std::string> overrides = sweep.overrides();
+  overrides.push_back(fmt::format("statistics.preset={}", preset));
+  return sweep::Sweep::parse(sweep.text(), sweep.file(), sweep.schema(), overrides);
+}
+
+std::vector<experiment::CostKinds> kinds_of_every_preset(const sweep::Sweep& sweep) {
+  std::vector<experiment::CostKinds> all = experiment::cost_kinds(sweep);
+  for (const stats::Preset& preset : stats::presets()) {
+    for (experiment::CostKinds& kinds : experiment::cost_kinds(with_preset(sweep, preset.name))) {
+      all.push_back(std::move(kinds));
+    }
+  }
+  return all;
+}
+
+/// Every preset beside the one of the sweep, whose forecast is known in full.
+std::vector<PresetCost> costs_of_presets(const sweep::Sweep& sweep, const Answer& answer,
+                                         const experiment::Costs& costs, const experiment::Link& link) {
+  const auto seconds = [&](const sweep::Sweep& of) {
+    return experiment::Forecaster(of, costs, link).of(answer.plan, most_actions_of_a_preset).seconds;
+  };
+  const auto points = double(answer.points);
+  const double whole_over_rough = answer.forecast.seconds / seconds(sweep);
+  std::vector<PresetCost> presets;
+  for (const stats::Preset& preset : stats::presets()) {
+    const sweep::Sweep other = with_preset(sweep, preset.name);
+    const experiment::Row row(other);  // the schema looks into it
+    presets.push_back(
+        {.name = preset.name,
+         .seconds_per_point = whole_over_rough * seconds(other) / points,
+         .bytes_per_point = experiment::predicted_file_bytes(experiment::file_schema(other, row)) / points});
+  }
+  return presets;
+}
 
 Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, const PlanArguments& arguments,
               const experiment::Circumstances& circumstances) {
   std::vector<std::string> notes;
   experiment::make_plan(sweep, request, circumstances.ranks, circumstances.threads_here);  // refuses mistakes
-  const experiment::Costs costs = experiment::costs_for(sweep, arguments.measure_again, notes);
+  const experiment::Costs costs =
+      experiment::costs_for(kinds_of_every_preset(sweep), arguments.measure_again, notes);
   experiment::Decision decision = experiment::decide(sweep, request, circumstances, costs);
   const experiment::Row row(sweep);  // the schema looks into it
   const store::FileSchema schema = experiment::file_schema(sweep, row);
@@ -59,6 +107,7 @@ Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, con
   answer.chosen = decision.chosen;
   answer.file_bytes = experiment::predicted_file_bytes(schema);
   answer.statistics = schema.columns.size();
+  answer.presets = costs_of_presets(sweep, answer, costs, circumstances.link);
   answer.plan.notes.insert(answer.plan.notes.end(), notes.begin(), notes.end());
   return answer;
 }
@@ -111,6 +160,11 @@ void print(const sweep::Sweep& sweep, const Answer& answer, bool explain) {
   fmt::print("  result file   about {}\n", readable_bytes(answer.file_bytes));
   fmt::print("  time          about {} on cores like this one, {:.0f} % of it at work\n",
              readable_seconds(forecast.seconds), 100 * forecast.utilisation);
+  for (const PresetCost& preset : answer.presets) {
+    fmt::print("  {:<13} {}: {} and {} per point\n", &preset == answer.presets.data() ? "presets" : "",
+               preset.name, readable_seconds(preset.seconds_per_point),
+               readable_bytes(preset.bytes_per_point));
+  }
   for (const std::string& note : plan.notes) fmt::print("  note          {}\n", note);
   if (explain) print_candidates(answer);
 }
@@ -139,6 +193,10 @@ void print_json(const sweep::Sweep& sweep, const Answer& answer, const experimen
   json["simulated"] = answer.forecast.simulated;
   json["latency_seconds"] = link.latency_seconds;
   json["bandwidth_bytes_per_second"] = link.bytes_per_second;
+  for (const PresetCost& preset : answer.presets) {
+    json["presets"][std::string(preset.name)] = {{"seconds_per_point", preset.seconds_per_point},
+                                                 {"bytes_per_point", preset.bytes_per_point}};
+  }
   json["notes"] = answer.plan.notes;
   if (explain) {
     for (const Candidate& candidate : answer.candidates) json["candidates"].push_back(json_of(candidate));

@@ -1,6 +1,6 @@
 #include "gradflow/experiment/run.hpp"
 
-#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <utility>
@@ -11,6 +11,7 @@
 #include "gradflow/core/parallel.hpp"
 #include "progress_line.hpp"
 #include "stop_signals.hpp"
+#include "time_limit.hpp"
 
 namespace gradflow::apps {
 namespace {
@@ -20,18 +21,23 @@ struct RunArguments {
   std::string output;
   std::optional<std::string> max_time;
   bool allow_mixed_numerics = false;
+  bool retry_failed = false;
+  std::optional<std::string> shard;
   std::optional<std::string> trace;
 };
 
-using Clock = std::chrono::steady_clock;
-
-/// Whether to begin no further point: a signal came, or the time is up.
-std::function<bool()> stop_rule(const std::optional<std::string>& max_time, Clock::time_point start) {
-  if (!max_time) return stop_requested;
-  const double limit = seconds_of(*max_time);
-  return [limit, start] {
-    return stop_requested() || std::chrono::duration<double>(Clock::now() - start).count() > limit;
-  };
+/// "2/8": the second of eight. @throws UserError
+experiment::Shard shard_of(const std::optional<std::string>& text) {
+  experiment::Shard shard;
+  if (!text) return shard;
+  int end = 0;
+  const bool read = std::sscanf(text->c_str(), "%6d/%6d%n", &shard.number, &shard.of, &end) == 2;
+  if (read && std::size_t(end) == text->size() && shard.number >= 1 && shard.number <= shard.of) return shard;
+  throw UserError(
+      fmt::format("--shard: read \"{}\"; expected which part of how many, counted from 1: 1/8 to 8/8, each "
+                  "with an output "
+                  "of its own",
+                  *text));
 }
 
 /// mpirun binds each of one or two ranks to a single core unless told otherwise.
@@ -79,8 +85,8 @@ std::string trace_file(const std::optional<std::string>& name) {
   return name.value_or("");
 }
 
-int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::time_point start) {
-  const std::function<bool()> stop = stop_rule(arguments.max_time, start);
+int run(const mpi::Communicator& world, const RunArguments& arguments) {
+  const auto seconds_left = time_limit(arguments.max_time);
   if (arguments.output.empty())
     throw UserError("--output: read \"\"; expected the name of a result file, such as results/sweep.h5");
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
@@ -92,8 +98,11 @@ int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::ti
   ProgressLine line;
   experiment::RunOptions options{.output = arguments.output,
                                  .allow_mixed_numerics = arguments.allow_mixed_numerics,
+                                 .retry_failed = arguments.retry_failed,
+                                 .shard = shard_of(arguments.shard),
                                  .trace = trace_file(arguments.trace)};
-  options.stop = stop;
+  options.stop = stop_requested;
+  if (seconds_left) options.seconds_left = *seconds_left;
   options.progress = [&, begun = false](std::uint64_t finished, std::uint64_t points) mutable {
     if (!std::exchange(begun, true))
       print_plan(plan, points, ranks_here);  // a run that is refused says nothing else
@@ -110,7 +119,6 @@ int run(const mpi::Communicator& world, const RunArguments& arguments, Clock::ti
 }  // namespace
 
 void add_run(CLI::App& program, Chosen& chosen) {
-  const auto start = Clock::now();
   const auto arguments = std::make_shared<RunArguments>();
   CLI::App* command = program.add_subcommand(
       "run",
@@ -120,10 +128,20 @@ void add_run(CLI::App& program, Chosen& chosen) {
   arguments->sweep.add_to(*command);
   command->add_option("-o,--output", arguments->output, "the result file")->required()->type_name("FILE.h5");
   command
-      ->add_option("--max-time", arguments->max_time, "begin no new point after this time: 3h50m, 90m, 45s")
+      ->add_option("--max-time", arguments->max_time,
+                   "have ended by this time after the start: 3h50m, 90m, 45s; a point begins only if\n"
+                   "1.5 times its predicted time still fits. The end of a Slurm job is known without it")
       ->type_name("TIME");
   command->add_flag("--allow-mixed-numerics", arguments->allow_mixed_numerics,
                     "accept ranks or an old file whose arithmetic has other bits");
+  command->add_flag("--retry-failed", arguments->retry_failed,
+                    "measure points again that failed; why they did stands in FILE.h5.log");
+  command
+      ->add_option(
+          "--shard", arguments->shard,
+          "only this part of the sweep, the second of eight: 2/8; each into a file of its own, as jobs of "
+          "an array do, and \"gradflow merge\" joins the files")
+      ->type_name("I/N");
   command
       ->add_option("--trace", arguments->trace,
                    "a timeline of every pass, wait and commit of every rank, for chrome://tracing or "
@@ -131,7 +149,7 @@ void add_run(CLI::App& program, Chosen& chosen) {
       ->type_name("FILE.json");
   command->callback([=, &chosen] {
     catch_stop_signals();  // before MPI: an early SIGUSR1 would end the rank
-    chosen.command = [=](const mpi::Communicator& world) { return run(world, *arguments, start); };
+    chosen.command = [=](const mpi::Communicator& world) { return run(world, *arguments); };
   });
 }
 

@@ -75,7 +75,7 @@ std::vector<int> ranks_of_a_node(const SubmitArguments& arguments, int cores) {
 /// The fastest of all ways to share a node among ranks. Fewer ranks win a tie: they share memory.
 Job predicted(const sweep::Sweep& sweep, const SubmitArguments& arguments, const experiment::Request& request,
               int cores, std::vector<std::string>& notes) {
-  const experiment::Costs costs = experiment::costs_for(sweep, false, notes);
+  const experiment::Costs costs = experiment::costs_for(experiment::cost_kinds(sweep), false, notes);
   std::vector<Job> jobs;
   for (const int ranks : ranks_of_a_node(arguments, cores)) {
     experiment::Request of_rank = request;

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "gradflow/core/errors.hpp"
+#include "lapack.hpp"
 
-// LAPACK is inside libopenblas; Debian's build has no C interface to it.
 extern "C" {
 void dgeqrf_(const int* m, const int* n, double* a, const int* lda, double* tau, double* work,
              const int* lwork, int* info);
@@ -19,27 +17,11 @@ namespace gradflow {
 
 namespace {
 
-void require_success(int info, const char* routine) {
-  if (info != 0) throw Error(fmt::format("LAPACK {} failed: info = {}", routine, info));
-}
-
-/// Calls a LAPACK routine twice: for the workspace it wants, then for the work.
-template <class Call>
-void with_workspace(const char* routine, Call call) {
-  int info = 0;
-  double wanted = 0;
-  call(&wanted, -1, &info);
-  require_success(info, routine);
-  std::vector<double> work(static_cast<std::size_t>(wanted));
-  call(work.data(), int(work.size()), &info);
-  require_success(info, routine);
-}
-
 /// The reflectors of the QR factorisation, with R above them. LAPACK reads columns where we have rows.
 std::vector<double> factorise(Matrix<double>& a) {
   const int n = a.rows();
   std::vector<double> tau(std::size_t(n), 0);
-  with_workspace("dgeqrf", [&](double* work, int size, int* info) {
+  lapack::with_workspace("dgeqrf", [&](double* work, int size, int* info) {
     dgeqrf_(&n, &n, a.data(), &n, tau.data(), work, &size, info);
   });
   return tau;
@@ -47,7 +29,7 @@ std::vector<double> factorise(Matrix<double>& a) {
 
 void form_q(Matrix<double>& a, const std::vector<double>& tau) {
   const int n = a.rows();
-  with_workspace("dorgqr", [&](double* work, int size, int* info) {
+  lapack::with_workspace("dorgqr", [&](double* work, int size, int* info) {
     dorgqr_(&n, &n, &n, a.data(), &n, tau.data(), work, &size, info);
   });
 }

@@ -53,6 +53,18 @@ bool covers_norm_of(const nn::Normalization& n) {
   return n.kind == NormalizationKind::none || (around && of_sample);
 }
 
+/// A positively homogeneous network keeps x_l . dE/dx_l from block to block, so a random cotangent has at
+/// least E x_L^2 / E x_l^2 of its size along x_l. That direction is one of N and no part of a wide layer, but
+/// where the stream's mean drifts (relu behind W) it outgrows the others: beyond a twentieth of all nothing
+/// is known.
+void forget_beyond_wide_layers(theory::ResidualProfile& profile, int width) {
+  const double share = std::log10(0.05 * width);
+  for (std::size_t l = 0; l < profile.log10_q.size(); ++l) {
+    const double along_stream = profile.log10_q.back() - profile.log10_q[l];
+    if (along_stream > 2 * profile.dgrad_log10_rms[l] + share) profile.dgrad_log10_rms[l] = unknown_rate;
+  }
+}
+
 BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   const nn::Normalization& n = network.normalization;
   if (!covers_norm_of(n) || (network.block != "residual" && network.residual.branch_layers != 1)) return {};
@@ -68,6 +80,7 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
         n.position == NormalizationPosition::pre ? theory::NormPlacement::pre : theory::NormPlacement::post;
   }
   theory::ResidualProfile profile = theory::predict_residual(block, network.depth());
+  if (block.branch == theory::Branch::postact) forget_beyond_wide_layers(profile, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 

@@ -77,12 +77,12 @@ std::optional<std::string> write_costs(const std::filesystem::path& file, const 
   return {};
 }
 
-Costs costs_for(const sweep::Sweep& sweep, bool measure_again, std::vector<std::string>& notes) {
+Costs costs_for(const std::vector<CostKinds>& kinds, bool measure_again, std::vector<std::string>& notes) {
   const std::filesystem::path file = cost_cache_file();
   const std::string numerics = numerics_identity().text();
   const Costs known = measure_again ? Costs{} : read_costs(file, numerics);
   Costs costs = known;
-  for (const CostKinds& kinds : cost_kinds(sweep)) measure_missing(costs, kinds);
+  for (const CostKinds& kind : kinds) measure_missing(costs, kind);
   if (costs == known) return costs;
   if (const auto problem = write_costs(file, numerics, costs)) {
     notes.push_back(fmt::format("measured costs are not kept: {}", *problem));

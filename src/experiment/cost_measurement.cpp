@@ -169,10 +169,24 @@ void measure_weight_gradients(Costs& costs, Precision precision) {
   measure_formed(costs, precision, selection);
 }
 
-void measure_statistics(Costs& costs, Precision precision, const std::string& preset) {
-  const stats::Selection selection = stats::of_preset(preset, dense_parts());
-  const CostModel known(costs, precision, preset, 1);
-  fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), preset),
+/// One batch of four tiles and four batches of one, whose Gram matrices have the sides 128 and 32.
+void measure_spectrum(Costs& costs, Precision precision) {
+  constexpr int rows = 4 * tile_rows;
+  const stats::Selection selection = stats::of_preset("lean", {"act_effective_rank"}, dense_parts());
+  const Probe of_tiles = probe_at(rows, middle_width, true);
+  Probe whole = of_tiles;
+  whole.points = 1;
+  whole.batch = rows;
+  const double longer =
+      time_layer(precision, whole, selection).forward - time_layer(precision, of_tiles, selection).forward;
+  const double more = double(rows) * rows * rows - 4.0 * tile_rows * tile_rows * tile_rows;
+  costs.set(fmt::format("{} spectrum", name_of(precision)), {std::max(longer, least_seconds) / more});
+}
+
+void measure_statistics(Costs& costs, Precision precision, const std::string& label) {
+  const stats::Selection selection = labelled_statistics(label);
+  const CostModel known(costs, precision, label, 1);
+  fill_tables(costs, fmt::format("{} statistics {}", name_of(precision), label),
               [&](double rows, double width) {
                 const PassSeconds seen = time_layer(precision, probe_at(rows, width, true), selection);
                 const LayerWork blind{int(width), int(width), int(rows), tile_rows, false, false};
@@ -194,13 +208,13 @@ void measure_activation(Costs& costs, Precision precision, const std::string& ac
 }
 
 /// A step as it is, with everything that is summed along the way.
-void measure_step(Costs& costs, Precision precision, const std::string& preset, const std::string& kind) {
+void measure_step(Costs& costs, Precision precision, const std::string& label, const std::string& kind) {
   Probe probe{.activation = "tanh", .block = kind.substr(0, kind.find(' ')), .fed = kind.ends_with(" fed")};
-  const stats::Selection selection = stats::of_preset(preset, nn::parts_of(network_of(probe, 1)));
+  const stats::Selection selection = labelled_statistics(label, nn::parts_of(network_of(probe, 1)));
   for (const bool observed : {true, false}) {
     probe.observed = observed;
     const std::string name =
-        fmt::format("{} step {} {}{}", name_of(precision), kind, preset, observed ? "" : " blind");
+        fmt::format("{} step {} {}{}", name_of(precision), kind, label, observed ? "" : " blind");
     fill_tables(costs, name, [&](double rows, double width) {
       probe.points = int(rows) / tile_rows;
       probe.width = int(width);
@@ -238,15 +252,16 @@ void measure_missing(Costs& costs, const CostKinds& kinds) {
   Threads(1).run([&] {
     if (lacks("product forward")) measure_products(costs, p);
     if (lacks("formed")) measure_weight_gradients(costs, p);
-    if (lacks(fmt::format("statistics {} forward", kinds.preset))) {
-      measure_statistics(costs, p, kinds.preset);
+    if (has_spectra(kinds.statistics) && lacks("spectrum")) measure_spectrum(costs, p);
+    if (lacks(fmt::format("statistics {} forward", kinds.statistics))) {
+      measure_statistics(costs, p, kinds.statistics);
     }
     for (const std::string& name : kinds.activations) {
       if (lacks("activation " + name)) measure_activation(costs, p, name);
     }
     for (const std::string& kind : kinds.steps) {
-      if (lacks(fmt::format("step {} {} blind backward", kind, kinds.preset))) {
-        measure_step(costs, p, kinds.preset, kind);
+      if (lacks(fmt::format("step {} {} blind backward", kind, kinds.statistics))) {
+        measure_step(costs, p, kinds.statistics, kind);
       }
     }
     for (const nn::Distribution d : kinds.distributions) {

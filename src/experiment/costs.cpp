@@ -61,20 +61,45 @@ std::string_view name_of(nn::Distribution distribution) {
   return names[std::size_t(distribution)];
 }
 
+std::string statistics_label(const sweep::Sweep& sweep) {
+  std::string label = std::get<std::string>(*sweep.fixed("statistics.preset"));
+  for (const std::string& name : std::get<std::vector<std::string>>(*sweep.fixed("statistics.also"))) {
+    label += "+" + name;
+  }
+  return label;
+}
+
+stats::Selection labelled_statistics(std::string_view label, const BlockParts& parts) {
+  std::vector<std::string> names(1);
+  for (const char c : label) {
+    if (c == '+') {
+      names.emplace_back();
+    } else {
+      names.back() += c;
+    }
+  }
+  return stats::of_preset(names.front(), {names.begin() + 1, names.end()}, parts);
+}
+
+bool has_spectra(std::string_view label) {
+  return stats::takes_long_to_seal(stats::needed(labelled_statistics(label)));
+}
+
 std::vector<std::string> series_of(const CostKinds& kinds) {
   const std::string_view p = name_of(kinds.precision);
   std::vector<std::string> names{fmt::format("{} product forward", p),
                                  fmt::format("{} product backward", p),
                                  fmt::format("{} gram", p),
                                  fmt::format("{} formed", p),
-                                 fmt::format("{} statistics {} forward", p, kinds.preset),
-                                 fmt::format("{} statistics {} backward", p, kinds.preset)};
+                                 fmt::format("{} statistics {} forward", p, kinds.statistics),
+                                 fmt::format("{} statistics {} backward", p, kinds.statistics)};
+  if (has_spectra(kinds.statistics)) names.push_back(fmt::format("{} spectrum", p));
   for (const std::string& name : kinds.activations) names.push_back(fmt::format("{} activation {}", p, name));
   for (const nn::Distribution d : kinds.distributions)
     names.push_back(fmt::format("{} weights {}", p, name_of(d)));
   for (const std::string& kind : kinds.steps) {
     for (const char* pass : {"forward", "backward", "blind forward", "blind backward"}) {
-      names.push_back(fmt::format("{} step {} {} {}", p, kind, kinds.preset, pass));
+      names.push_back(fmt::format("{} step {} {} {}", p, kind, kinds.statistics, pass));
     }
   }
   return names;
@@ -84,13 +109,14 @@ std::string step_kind(const nn::NetworkSpec& network) {
   return network.block + (network.recurrence.gaussian_input ? " fed" : "");
 }
 
-CostModel::CostModel(const Costs& costs, Precision precision, std::string_view preset, int threads)
+CostModel::CostModel(const Costs& costs, Precision precision, std::string_view statistics, int threads)
     : costs_(costs),
       prefix_(fmt::format("{} ", name_of(precision))),
-      preset_(preset),
-      statistics_(fmt::format("{}statistics {} ", prefix_, preset)),
+      label_(statistics),
+      statistics_(fmt::format("{}statistics {} ", prefix_, statistics)),
       threads_(threads),
-      takes_gradients_(stats::needed(stats::of_preset(preset, dense_parts())).gradients) {}
+      takes_gradients_(stats::needed(labelled_statistics(statistics)).gradients),
+      takes_spectra_(has_spectra(statistics)) {}
 
 /// Seconds of one thread, shared by as many as there are tiles for.
 double CostModel::shared(double seconds, int rows) const {
@@ -106,10 +132,19 @@ PassSeconds CostModel::layer(const LayerWork& work) const {
                    .backward = in_table(costs_.at(prefix_ + "product backward"), work.rows, width)};
   if (work.is_first) pass.backward *= 0.5;  // half of it is the product for the gradient of its input
   if (work.observed) {
-    pass.forward += in_table(costs_.at(statistics_ + "forward"), work.rows, width);
+    pass.forward += in_table(costs_.at(statistics_ + "forward"), work.rows, width) + spectrum(work);
     pass.backward += in_table(costs_.at(statistics_ + "backward"), work.rows, width) + weight_gradient(work);
   }
   return {shared(pass.forward, work.rows), shared(pass.backward, work.rows)};
+}
+
+/// What whole batches take longer than the stacked tiles of the table.
+double CostModel::spectrum(const LayerWork& work) const {
+  if (!takes_spectra_) return 0;
+  const double side = std::min(work.batch, work.fan_out);
+  const double of_batches = work.rows / double(std::max(work.batch, tile_rows)) * side * side * side;
+  const double of_tiles = double(work.rows) * tile_rows * tile_rows;
+  return costs_.at(prefix_ + "spectrum")[0] * std::max(0.0, of_batches - of_tiles);
 }
 
 double CostModel::weight_gradient(const LayerWork& work) const {
@@ -122,7 +157,7 @@ double CostModel::weight_gradient(const LayerWork& work) const {
 
 PassSeconds CostModel::step(const std::string& kind, const LayerWork& work, int matrices, int gates) const {
   const std::string name =
-      fmt::format("{}step {} {} {}", prefix_, kind, preset_, work.observed ? "" : "blind ");
+      fmt::format("{}step {} {} {}", prefix_, kind, label_, work.observed ? "" : "blind ");
   PassSeconds pass{.forward = in_table(costs_.at(name + "forward"), work.rows, work.fan_out),
                    .backward = in_table(costs_.at(name + "backward"), work.rows, work.fan_out)};
   if (work.observed) {

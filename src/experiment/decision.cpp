@@ -47,7 +47,7 @@ Plan agree_on_plan(const mpi::Communicator& world, const sweep::Sweep& sweep, co
   Choice choice;
   std::vector<std::string> notes;
   if (world.rank() == 0) {
-    const Costs costs = costs_for(sweep, false, notes);
+    const Costs costs = costs_for(cost_kinds(sweep), false, notes);
     choice = choice_of(decide(sweep, request, circumstances, costs).best().plan);
   }
   choice = world.broadcast(choice);

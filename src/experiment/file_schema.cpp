@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "gradflow/core/hash.hpp"
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/activation.hpp"
+#include "gradflow/stats/axes.hpp"
 #include "gradflow/stats/formats.hpp"
 #include "sample.hpp"
 
@@ -142,9 +145,30 @@ std::vector<std::pair<std::string, store::AttributeValue>> attributes_of(const s
   attributes.emplace_back("sweep_file_xxh64", fmt::format("{:016x}", xxh64(sweep.text())));
   attributes.emplace_back("sweep_overrides", joined(sweep.overrides()));
   attributes.emplace_back("statistics_preset", std::get<std::string>(*sweep.fixed("statistics.preset")));
+  const auto& also = std::get<std::vector<std::string>>(*sweep.fixed("statistics.also"));
+  if (!also.empty()) attributes.emplace_back("statistics_also", fmt::format("{}", fmt::join(also, " ")));
   attributes.emplace_back("statistics_layers", std::get<std::string>(*sweep.fixed("statistics.layers")));
   attributes.emplace_back("saturation_threshold", nn::saturation_threshold);
   return attributes;
+}
+
+/// `format` in every file, the others where a column has them.
+std::vector<store::Dimension> dimensions_of(const stats::Columns& columns) {
+  std::vector<double> shares;
+  for (const int percent : stats::quantile_percents) shares.push_back(percent / 100.0);
+  std::vector<std::int64_t> octaves(stats::octave_bins);
+  std::iota(octaves.begin(), octaves.end(), stats::first_octave);
+  std::vector<store::Dimension> dimensions{
+      {"format", "floating-point format", stats::format_names()},
+      {"bin", "octave of a magnitude, from that of the root mean square", octaves},
+      {"quantile", "share of the elements that do not exceed the quantile", shares},
+      {"lag", "places between two samples of the batch",
+       std::vector<std::int64_t>(stats::lags.begin(), stats::lags.end())}};
+  std::erase_if(dimensions, [&](const store::Dimension& dimension) {
+    return dimension.name != "format" &&
+           std::ranges::find(columns, dimension.name, &stats::Column::extra_dimension) == columns.end();
+  });
+  return dimensions;
 }
 
 store::StoredLayers stored_layers(const sweep::Sweep& sweep, const Row& row) {
@@ -171,11 +195,12 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.coordinates = coordinates_of(sweep);
   schema.layers = stored_layers(sweep, row);
   schema.columns = *row.columns();
-  schema.dimensions = {{"format", "floating-point format", stats::format_names()}};
+  schema.dimensions = dimensions_of(schema.columns);
   schema.numerics_identity = identity.text();
   schema.openblas_core = identity.openblas_core;
   schema.attributes = attributes_of(sweep);
-  schema.launch_facts = {"launch_start", "launch_hosts", "launch_ranks", "launch_job", "launch_numerics"};
+  schema.launch_facts = {"launch_start",    "launch_hosts", "launch_ranks", "launch_job",
+                         "launch_numerics", "launch_shard", "launch_found", "launch_wanted"};
   return schema;
 }
 

@@ -14,10 +14,6 @@
 namespace gradflow::experiment {
 namespace {
 
-std::string preset_of(const sweep::Sweep& sweep) {
-  return std::get<std::string>(*sweep.fixed("statistics.preset"));
-}
-
 template <class Value>
 void add_new(std::vector<Value>& values, const Value& value) {
   if (std::ranges::find(values, value) == values.end()) values.push_back(value);
@@ -80,7 +76,7 @@ struct Forecaster::Share {
 
 std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
   CostKinds kind;
-  kind.preset = preset_of(sweep);
+  kind.statistics = statistics_label(sweep);
   for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
     const nn::NetworkSpec network = network_of(point);
     add_new(kind.activations, std::string(network.activation.name()));
@@ -98,7 +94,7 @@ std::vector<CostKinds> cost_kinds(const sweep::Sweep& sweep) {
 }
 
 Forecaster::Forecaster(const sweep::Sweep& sweep, const Costs& costs, const Link& link)
-    : sweep_(sweep), costs_(costs), link_(link), row_(sweep), preset_(preset_of(sweep)) {}
+    : sweep_(sweep), costs_(costs), link_(link), row_(sweep), statistics_(statistics_label(sweep)) {}
 
 const Forecaster::Point& Forecaster::point(std::uint64_t index) {
   const auto found = points_.find(index);
@@ -140,7 +136,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const nn::NetworkSpec& network = bundle.front();
   const int stages = plan.layout.stages;
   const int microbatches = microbatches_of(plan, bundle);
-  const CostModel model(costs_, precision, preset_, plan.threads);
+  const CostModel model(costs_, precision, statistics_, plan.threads);
   const std::vector<bool> observed =
       pipeline::observed_blocks(row_.observation(bundle).layers, {0, network.depth()});
   const pipeline::Partition partition = cut(bundle, stages);

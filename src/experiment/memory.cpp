@@ -32,7 +32,11 @@ constexpr double operations_per_orthogonal_weight_and_row = 27;
 constexpr double block_object_bytes = 256;
 constexpr double block_point_bytes = 192;
 constexpr double signal_object_bytes = 160;
-constexpr double measurement_bytes = sizeof(stats::LayerRecord) + 320;
+constexpr double measurement_bytes = sizeof(stats::LayerRecord) + 464;
+constexpr double further_measurement_bytes = sizeof(stats::FurtherParts) + sizeof(stats::FurtherFigures) + 64;
+
+/// Counts of magnitudes of ordinary signals lie in at most so many cells: twenty octaves of either sign.
+constexpr double most_cells = 2 * 20 * stats::cells_per_octave;
 
 /// Per layer of the network, whatever is observed: a stage's layer, lists of layers, costs of the partition.
 constexpr double bookkeeping_bytes = 64;
@@ -53,6 +57,31 @@ double operations_per_weight(const nn::NetworkSpec& network, double in, double o
   const bool orthogonal = network.init.scheme->distribution == nn::Distribution::orthogonal;
   return operations_per_normal +
          (orthogonal ? operations_per_orthogonal_weight_and_row * std::max(in, out) : 0);
+}
+
+/// What is kept of the signals of one layer of one point until the batch is whole.
+double kept_signal_bytes(const stats::Needs& needs, double batch, double width) {
+  double bytes = 0;
+  for (const stats::What what : needs.signals) {
+    const bool keeps_samples =
+        stats::has(what, stats::What::spectrum) || stats::has(what, stats::What::neighbours);
+    if (keeps_samples) bytes += sizeof(double) * batch * width;
+    if (stats::has(what, stats::What::magnitudes)) {
+      bytes += sizeof(stats::CellCounts::value_type) * std::min(batch * width, most_cells);
+    }
+  }
+  return bytes;
+}
+
+/// The Gram matrix of a layer's samples, twice.
+double spectrum_bytes(const stats::Needs& needs, double batch, double width) {
+  const double side = std::min(batch, width);
+  return stats::takes_long_to_seal(needs) ? 2 * sizeof(double) * side * (side + std::max(batch, width)) : 0;
+}
+
+double further_measurements(const stats::Needs& needs) {
+  return double(std::ranges::count_if(
+      needs.signals, [](stats::What what) { return stats::has_any(what, stats::further_parts); }));
 }
 
 double widest_signal(const nn::Widths& widths) {
@@ -150,12 +179,14 @@ struct LayerBytes {
     tied_weights = work.tied ? numbers : 0;
     tape = present.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
            work.taped_signals * signal_object_bytes;
-    measurement = present.points * (measurement_bytes + sizeof(double) * out);
+    measurement = present.points * (measurement_bytes + sizeof(double) * out +
+                                    further_measurements(work.plan.needs) * further_measurement_bytes);
+    kept = present.points * kept_signal_bytes(work.plan.needs, work.batch, out);
     const double unit_sums = present.points * 3.0 * (sizeof(double) + 1) * out;
     // Gram matrices keep the signals of the microbatches that have come back; the others are still tapes.
     const bool gram = nn::uses_gram_matrices(in, work.gates * out, work.batch);
     const double come_back = std::max(0.0, work.microbatches - work.in_flight);
-    accumulated = measurement + unit_sums + (gram ? come_back * tape : present.points * weights);
+    accumulated = measurement + kept + unit_sums + (gram ? come_back * tape : present.points * weights);
   }
 
   int in;
@@ -164,6 +195,7 @@ struct LayerBytes {
   double tied_weights;  ///< with biases, of every block together
   double tape;          ///< of one microbatch
   double measurement;   ///< of all points, while one microbatch goes through
+  double kept;          ///< of all points, by statistics of the whole batch
   double accumulated;   ///< of all points, from the first microbatch to the last
 };
 
@@ -193,11 +225,14 @@ struct Demand {
       const double state = work.state_signals * (present.rows * widest + 2 * signal_object_bytes);
       stage.state_bytes = std::max(stage.state_bytes, state);
       const double gram = 8 * batch * (double(bytes.in) + double(work.gates) * bytes.out + 2 * batch);
-      at_work = std::max(at_work, work.plan.threads * gram);
+      const double spectrum = spectrum_bytes(work.plan.needs, work.batch, bytes.out);
+      at_work = std::max(at_work, work.plan.threads * std::max(gram, spectrum));
+      // Layers that wait for their weight gradients; the signals of one pass stand in tiles and in a row.
+      most_kept = std::max(most_kept, (2 * work.plan.threads + 2) * bytes.kept);
     }
     // Highest inside a block with gates: each gate beside its slope, and all of them stacked.
     at_work += (work.gates > 1 ? 2 + 4 * work.gates : 4) * stage.state_bytes / work.state_signals;
-    at_work += tied_bytes(work, present);
+    at_work += tied_bytes(work, present) + most_kept;
     waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
   }
 
@@ -230,6 +265,7 @@ struct Demand {
   pipeline::StageDemand stage;
   double rows = 0;         ///< of a point's table, on average
   double accumulated = 0;  ///< over microbatches
+  double most_kept = 0;    ///< of the layers at work, by statistics of the whole batch
   double at_work = 0;      ///< signals and Gram matrices of the layers at work
   double waiting = 0;      ///< signals whose Gram matrices are not yet taken, where tapes do not make room
 };

@@ -315,6 +315,8 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   network.data = point.name("data.source").name;
   network.data_set = data_set_of(point);
   network.input_correlation = point.name("data.source").real("c_0", network.input_correlation);
+  network.grid = {.range = point.name("data.source").real("range", network.grid.range),
+                  .offset = point.name("data.source").real("offset", network.grid.offset)};
   network.batch = int(point.integer("data.batch"));
   network.backward.loss = point.name("backward.source").name;
   network.backward.shared = point.boolean("backward.shared");

@@ -65,6 +65,7 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
   const Row row(sweep);
   plan.layers = row.selected_layers();
   plan.row_bytes = row.bytes_per_layer();
+  plan.needs = row.needs();
   if (request.microbatches) note_cut_microbatches(sweep, plan);
   if (plan.threads > threads_here) {
     plan.notes.push_back(fmt::format("{} threads per rank, but only {} CPUs for each: it will be slow",

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/block.hpp"
 
@@ -27,6 +29,19 @@ BlockParts parts_in(const sweep::Sweep& sweep) {
     add_new(all.matrices, parts.matrices);
   });
   return all;
+}
+
+/// The preset and the single statistics of a sweep.
+/// @throws UserError for a statistic that no block of it has
+stats::Selection selected(const sweep::Sweep& sweep) {
+  const auto& also = std::get<std::vector<std::string>>(*sweep.fixed("statistics.also"));
+  stats::Selection selection = stats::of_preset(setting(sweep, "statistics.preset"), also, parts_in(sweep));
+  for (const std::string& name : also) {
+    if (std::ranges::find(selection, name, &stats::Statistic::name) != selection.end()) continue;
+    throw sweep.point(0).error("statistics.also",
+                               fmt::format("no block of the sweep has \"{}\"; leave it out", name));
+  }
+  return selection;
 }
 
 stats::Columns initialisation_columns() {
@@ -85,9 +100,10 @@ pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selec
 }
 
 Row::Row(const sweep::Sweep& sweep)
-    : selection_(stats::of_preset(setting(sweep, "statistics.preset"), parts_in(sweep))),
+    : selection_(selected(sweep)),
+      loss_scale_(int(std::get<std::int64_t>(*sweep.fixed("statistics.loss_scale")))),
       layers_(stats::LayerSelection::parse(setting(sweep, "statistics.layers"))) {
-  stats::Columns columns = stats::columns_of(selection_);
+  stats::Columns columns = stats::columns_of(selection_, loss_scale_);
   const auto append = [&](stats::Columns more) {
     const int first = int(columns.size());
     columns.insert(columns.end(), more.begin(), more.end());
@@ -121,6 +137,7 @@ pipeline::Observation Row::observation(const nn::Bundle& bundle) const {
   pipeline::Observation observation;
   observation.layers = layers_by_depth(layers_, bundle);
   observation.selection = selection_;
+  observation.loss_scale = loss_scale_;
   observation.columns = columns_;
   return observation;
 }

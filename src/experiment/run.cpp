@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <sys/stat.h>
@@ -16,7 +17,9 @@
 
 #include "bundle_queue.hpp"
 #include "gradflow/core/hash.hpp"
+#include "gradflow/experiment/cost_cache.hpp"
 #include "gradflow/experiment/file_schema.hpp"
+#include "gradflow/experiment/forecast.hpp"
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/input_files.hpp"
 #include "gradflow/experiment/memory.hpp"
@@ -26,8 +29,10 @@
 #include "gradflow/pipeline/trace.hpp"
 #include "gradflow/store/link.hpp"
 #include "gradflow/store/result_store.hpp"
+#include "pace.hpp"
 #include "point_costs.hpp"
 #include "progress.hpp"
+#include "sample.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -120,12 +125,53 @@ pipeline::Share share_of(const sweep::Sweep& sweep, const pipeline::Layout& layo
                             [&](pipeline::PointBlock block) { return costs.of(block); });
 }
 
+/// A bit for each point; none if the shard is everything.
+std::vector<bool> points_of(const sweep::Sweep& sweep, Shard shard) {
+  if (shard.of == 1) return {};
+  std::vector<bool> points(sweep.size(), false);
+  const pipeline::Share share = share_of(sweep, pipeline::Layout::of(shard.of, 1), shard.number - 1);
+  for (std::int64_t i = 0; i < share.blocks(); ++i) {
+    const pipeline::PointBlock block = share.block(i);
+    std::fill(points.begin() + block.first, points.begin() + block.end, true);
+  }
+  return points;
+}
+
+double seconds_of_clock() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double cost_of(const nn::Bundle& bundle) {
+  const std::vector<double> layers = layer_costs(bundle);
+  return std::accumulate(layers.begin(), layers.end(), 0.0);
+}
+
+/// What a bundle takes per unit of its cost, before any has been measured: its time in a pipeline that is
+/// full, once for each stage. Rank 0 knows and tells. @collective
+double forecast_seconds_per_cost(const mpi::Communicator& world, const sweep::Sweep& sweep,
+                                 const Plan& plan) {
+  constexpr std::int64_t most_actions = 100'000;
+  double seconds_per_cost = 0;
+  mpi::on_root(world, [&] {
+    std::vector<std::string> notes;
+    const Costs costs = costs_for(cost_kinds(sweep), false, notes);
+    const double seconds = Forecaster(sweep, costs, Link{}).of(plan, most_actions).seconds;
+    double cost = 0;
+    const std::vector<std::uint64_t> points = sample(sweep.size(), 100);
+    for (const std::uint64_t k : points)
+      cost += cost_of({network_of(sweep.point(k))}) / double(points.size());
+    seconds_per_cost = seconds * plan.layout.stages / (cost * double(plan.points_per_group));
+  });
+  return world.broadcast(seconds_per_cost);
+}
+
 /// One group's part of the sweep: points in, rows out.
 class GroupRun {
  public:
   GroupRun(const mpi::Communicator& group, const sweep::Sweep& sweep, const Row& row, const Plan& plan,
            const pipeline::Share& share, store::ResultStore& store, std::function<bool()> stop,
-           std::function<void()> breathe, pipeline::Trace* trace)
+           std::function<void()> breathe, pipeline::Trace* trace,
+           const std::optional<std::function<double()>>& seconds_left, double seconds_per_cost)
       : group_(group),
         sweep_(sweep),
         row_(row),
@@ -134,7 +180,9 @@ class GroupRun {
         store_(store),
         stop_(std::move(stop)),
         breathe_(std::move(breathe)),
-        trace_(trace) {}
+        trace_(trace),
+        seconds_left_(seconds_left),
+        pace_(seconds_per_cost) {}
 
   /// Measures the points of one precision. @collective over the group
   template <class Real>
@@ -142,7 +190,7 @@ class GroupRun {
     BundleQueue queue(sweep_, plan_, share_, store_.unfinished(), precision);
     pipeline::Assignment<Real> assignment;
     assignment.next = [&] { return next_job(queue, precision); };
-    assignment.stop = stop_;
+    assignment.stop = [&] { return !begins_next_job(); };
     assignment.partition = cut;
     assignment.done = [&](const pipeline::Job& job, pipeline::BlockRange,
                           std::vector<pipeline::PointResult> results) { keep(job, std::move(results)); };
@@ -155,6 +203,7 @@ class GroupRun {
   std::optional<pipeline::Job> next_job(BundleQueue& queue, Precision precision) {
     std::optional<PointBundle> next = queue.next();
     if (!next) return {};
+    if (seconds_left_) next_cost_ = cost_of(next->networks);
     pipeline::Job job;
     job.bundle = std::move(next->networks);
     job.points = std::move(next->points);
@@ -166,6 +215,15 @@ class GroupRun {
       keep_part(points[i], std::move(rows));
     };
     return job;
+  }
+
+  /// Asked on the first stage, between jobs, about the one that next_job() gave last.
+  bool begins_next_job() {
+    if (stop_()) return false;
+    if (!seconds_left_) return true;
+    if (!pace_.fits(next_cost_, (*seconds_left_)())) return false;
+    pace_.begin(next_cost_, seconds_of_clock());
+    return true;
   }
 
   void keep_part(std::uint64_t point, stats::PointTable rows) {
@@ -180,13 +238,16 @@ class GroupRun {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - last_done_).count() / double(results.size());
     last_done_ = now;
+    if (seconds_left_ && group_.rank() == 0) pace_.end(seconds_of_clock());
     for (std::size_t i = 0; i < results.size(); ++i) {
       const nn::NetworkSpec& network = job.bundle[i];
       const pipeline::Traced traced(trace_, pipeline::Activity::commit);
       const Failure failure = results[i].failure;
       const auto predicted = predicted_.extract(job.points[i]);
       const Prediction& prediction = predicted ? predicted.mapped() : predictions_.of(network);
+      const double before = seconds_of_clock();
       store_.add(job.points[i], row_.table(network, std::move(results[i]), prediction, seconds), failure);
+      pace_.wrote(seconds_of_clock() - before);
     }
   }
 
@@ -199,6 +260,9 @@ class GroupRun {
   std::function<bool()> stop_;
   std::function<void()> breathe_;
   pipeline::Trace* trace_;
+  const std::optional<std::function<double()>>& seconds_left_;
+  Pace pace_;
+  double next_cost_ = 0;
   Predictions predictions_;
   std::map<std::uint64_t, Prediction> predicted_;  ///< of the points at work of which parts are written
   std::chrono::steady_clock::time_point last_done_ = std::chrono::steady_clock::now();
@@ -229,19 +293,25 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   const Row row(sweep);
   store::FileSchema schema = file_schema(sweep, row);
   schema.numerics_identity = numerics;
-  require_room(world, options.output, predicted_file_bytes(schema));
+  store::StoreOptions store_options;
+  store_options.wanted = points_of(sweep, options.shard);
+  const std::uint64_t points = store_options.wanted.empty()
+                                   ? sweep.size()
+                                   : std::uint64_t(std::ranges::count(store_options.wanted, true));
+  require_room(world, options.output, predicted_file_bytes(schema) * double(points) / double(sweep.size()));
   if (!options.trace.empty()) pipeline::require_trace_file(world, options.trace);
   const pipeline::Place place = plan.layout.place_of(world.rank());
   const mpi::Communicator group = world.split(place.group, place.stage);
   read_data(world, sweep, group.rank() == 0, group.rank() == group.size() - 1);
 
-  store::StoreOptions store_options;
   store_options.allow_mixed_numerics = options.allow_mixed_numerics;
+  store_options.retry_failed = options.retry_failed;
   store_options.launch = launch_facts(world);
+  store_options.launch["launch_shard"] = fmt::format("{}/{}", options.shard.number, options.shard.of);
   store::ResultStore store = store::ResultStore::open(world, group, options.output, schema, store_options);
 
   const auto unfinished = std::uint64_t(std::ranges::count(store.unfinished(), true));
-  ProgressReports reports(world, plan.layout, sweep.size() - unfinished, sweep.size(), options.progress);
+  ProgressReports reports(world, plan.layout, points - unfinished, points, options.progress);
   const auto finished_here = [&] { return store.tally().done + store.tally().failed; };
   std::optional<pipeline::Trace> trace;
   if (!options.trace.empty()) {
@@ -257,7 +327,9 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   };
 
   const pipeline::Share share = share_of(sweep, plan.layout, place.group);
-  GroupRun group_run(group, sweep, row, plan, share, store, options.stop, breathe, trace ? &*trace : nullptr);
+  const double seconds_per_cost = options.seconds_left ? forecast_seconds_per_cost(world, sweep, plan) : 0;
+  GroupRun group_run(group, sweep, row, plan, share, store, options.stop, breathe, trace ? &*trace : nullptr,
+                     options.seconds_left, seconds_per_cost);
   if (has_precision(sweep, "float32")) group_run.measure<float>(Precision::float32);
   if (has_precision(sweep, "float64")) group_run.measure<double>(Precision::float64);
 
@@ -268,7 +340,7 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   reports.close(finished_here());
   store.close();
   if (trace) pipeline::write_trace(world, *trace, options.trace);
-  return outcome_of(world, sweep.size(), store);
+  return outcome_of(world, points, store);
 }
 
 }  // namespace gradflow::experiment

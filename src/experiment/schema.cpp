@@ -202,11 +202,23 @@ std::vector<Key> data_keys() {
   };
 }
 
+std::vector<std::string> statistic_names() {
+  std::vector<std::string> names;
+  for (const stats::Statistic& statistic : stats::statistics()) names.push_back(statistic.name);
+  return names;
+}
+
 std::vector<Key> run_keys() {
   std::vector<Key> keys{
       {"title", Type::text, std::string(), "one line about the sweep", {}},
       {"statistics.preset", Type::text, std::string("standard"), "which statistics: lean, standard, full",
        one_of("preset", stats::presets())},
+      {"statistics.also", Type::texts, std::vector<std::string>(),
+       "further statistics by name, beside those of the preset: gradflow list statistics",
+       sweep::each_of("statistic", statistic_names(), "gradflow list statistics")},
+      {"statistics.loss_scale", Type::integer, std::int64_t(16),
+       "log2 of the factor on the loss that the loss-scaled statistics assume",
+       sweep::between(-10'000, 10'000)},
       {"statistics.layers", Type::text, std::string("all"), "which layers: all, every:10, log:64",
        complain_of_layers},
   };

@@ -1,6 +1,7 @@
 #include "gradflow/hdf5/dataset.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "gradflow/core/errors.hpp"
@@ -15,14 +16,36 @@ Dataspace dataspace(const Shape& shape) {
   return {H5Screate_simple(int(shape.size()), shape.data(), nullptr), "cannot make a dataspace"};
 }
 
+/// Chunks of whole rows, as long as they fit into HDF5's cache of 1 MiB.
+Shape chunk_of(Shape shape) {
+  constexpr std::size_t most_values = std::size_t(1) << 16;
+  for (hsize_t& length : shape) {
+    while (size_of(shape) > most_values && length > 1) length = (length + 1) / 2;
+  }
+  return shape;
+}
+
+void archive(const PropertyList& list, const Shape& shape, hid_t type) {
+  const Shape chunk = chunk_of(shape);
+  check(H5Pset_chunk(list.get(), int(chunk.size()), chunk.data()), "cannot cut a dataset into chunks");
+  check(H5Pset_shuffle(list.get()), "cannot sort the bytes of a dataset");
+  check(H5Pset_deflate(list.get(), 6), "cannot compress a dataset");
+  check(H5Pset_fill_time(list.get(), H5D_FILL_TIME_ALLOC), "cannot choose the filling");
+  if (H5Tget_class(type) != H5T_FLOAT) return;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  check(H5Pset_fill_value(list.get(), H5T_NATIVE_DOUBLE, &nan), "cannot fill a dataset with NaN");
+}
+
 PropertyList creation_properties(Space space) {
   PropertyList list(H5Pcreate(H5P_DATASET_CREATE), "cannot make dataset creation properties");
   check(H5Pset_attr_creation_order(list.get(), H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED),
         "cannot track the order of attributes");
   check(H5Pset_obj_track_times(list.get(), false), "cannot leave out times");
   check(H5Pset_layout(list.get(), H5D_CONTIGUOUS), "cannot lay a dataset out in one piece");
-  check(H5Pset_alloc_time(list.get(), space == Space::none ? H5D_ALLOC_TIME_LATE : H5D_ALLOC_TIME_EARLY),
-        "cannot choose when space is given");
+  const H5D_alloc_time_t when = space == Space::none      ? H5D_ALLOC_TIME_LATE
+                                : space == Space::archive ? H5D_ALLOC_TIME_INCR
+                                                          : H5D_ALLOC_TIME_EARLY;
+  check(H5Pset_alloc_time(list.get(), when), "cannot choose when space is given");
   check(H5Pset_fill_time(list.get(), space == Space::zero ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER),
         "cannot choose the filling");
   return list;
@@ -90,6 +113,7 @@ Dataset::Dataset(DatasetHandle handle, std::string name)
 Dataset Dataset::create(const File& file, const std::string& name, hid_t type, const Shape& shape,
                         Space space) {
   const PropertyList creation = creation_properties(space);
+  if (space == Space::archive) archive(creation, shape, type);
   const Dataspace extent = dataspace(shape);
   return {DatasetHandle(H5Dcreate2(file.get(), name.c_str(), type, extent.get(), H5P_DEFAULT, creation.get(),
                                    H5P_DEFAULT),

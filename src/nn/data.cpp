@@ -76,6 +76,21 @@ SampleFill circle_samples(const NetworkSpec& network, int) {
   };
 }
 
+/// Sample s of B is t u + offset v with t = range (2s/(B-1) - 1); u and v, at right angles in a random plane,
+/// have mean square 1.
+/// Balduzzi et al., The shattered gradients problem (ICML 2017).
+SampleFill grid_samples(const NetworkSpec& network, int) {
+  const int width = network.widths[0];
+  const GridLine line = network.grid;
+  const auto plane = shared_rows(orthonormal_rows(data_stream(network), 0, line.offset == 0 ? 1 : 2, width));
+  return [=, size = std::sqrt(double(width)), steps = double(network.batch - 1)](int sample,
+                                                                                 std::span<float> features) {
+    const double t = line.range * (2 * sample - steps) / steps;
+    const std::span<const double> v = plane->row(plane->rows() - 1);
+    write_combination(size * t, plane->row(0), size * line.offset, v, features);
+  };
+}
+
 SampleFill data_set_samples(const NetworkSpec& network, int samples) {
   expect(network.data_set != nullptr, "a source that reads files has its data set");
   return
@@ -84,6 +99,7 @@ SampleFill data_set_samples(const NetworkSpec& network, int samples) {
 }
 
 constexpr std::array correlated_parameters{DataParameter{"c_0", 0.5}};
+constexpr std::array grid_parameters{DataParameter{"range", 2.0}, DataParameter{"offset", 0.0}};
 constexpr std::array idx_parameters{DataParameter{"images", ""}, DataParameter{"labels", ""},
                                     DataParameter{"standardize", "none"}};
 constexpr std::array cifar_parameters{DataParameter{"path", ""}, DataParameter{"standardize", "none"}};
@@ -104,6 +120,9 @@ constexpr std::array catalogue{
             {},
             false,
             "a circle in a random plane, one sample every 360/batch degrees, mean square 1"},
+    DataRow{"grid", grid_samples, grid_parameters, false,
+            "a line t u + offset v from t = -range to range in equal steps, u, v of mean square 1 at right "
+            "angles; neighbours are compared by dgrad_lag_corr with backward.shared = true"},
     DataRow{"zero", zero_samples, {}, false, "zeros: what biases alone do"},
     DataRow{"idx", data_set_samples, idx_parameters, true,
             "an IDX file (MNIST), plain or gzip; bytes / 255; images and labels are paths"},
@@ -117,10 +136,22 @@ const DataRow& source_of(const NetworkSpec& network) {
   return find(data_sources(), "data source", network.data);
 }
 
+std::string complaint_of_grid(const NetworkSpec& network) {
+  if (network.batch < 2) return "a grid has two ends, but data.batch = 1; expected at least 2";
+  if (!(network.grid.range > 0)) {
+    return fmt::format("the grid's range = {} is no length; expected more than 0", network.grid.range);
+  }
+  if (network.grid.offset != 0 && network.widths[0] < 2) {
+    return fmt::format("the grid's offset = {} needs two features, but the input width is 1",
+                       network.grid.offset);
+  }
+  return "";
+}
+
 /// Whether two points of a bundle, which share seed and widths, are fed alike.
 bool same_data(const NetworkSpec& a, const NetworkSpec& b) {
   return a.data == b.data && a.batch == b.batch && a.input_correlation == b.input_correlation &&
-         a.data_set == b.data_set;
+         a.grid == b.grid && a.data_set == b.data_set;
 }
 
 /// Calls body(range, sample, row) for every sample of a range, in parallel over tiles.
@@ -159,6 +190,7 @@ std::string complaint_of_data(const NetworkSpec& network) {
   if (network.data == "correlated" && !(std::abs(network.input_correlation) <= 1)) {
     return fmt::format("c_0 = {} is no cosine; expected a number from -1 to 1", network.input_correlation);
   }
+  if (network.data == "grid") return complaint_of_grid(network);
   if (network.data_set && network.batch > network.data_set->size()) {
     return fmt::format("the data has {} samples, but data.batch = {}; expected at most {}",
                        network.data_set->size(), network.batch, network.data_set->size());

@@ -23,6 +23,7 @@ using simd::expm1;
 using simd::log1p;
 using simd::max;
 using simd::min;
+using simd::mul_add;
 using simd::negative;
 using simd::product_error;
 using simd::select;
@@ -49,8 +50,8 @@ struct TwoWords {
 /// What number<W>(c.high) leaves of c.
 template <class W>
 W rest_of_number(TwoWords c) {
-  if constexpr (std::is_same_v<W, double>) {
-    return c.low;
+  if constexpr (std::is_same_v<W, double> || std::is_same_v<W, Scaled>) {
+    return number<W>(c.low);
   } else {
     return number<W>((c.high - simd::Element<W>(c.high)) + c.low);
   }
@@ -60,6 +61,7 @@ inline Scaled abs(Scaled x) { return {std::abs(x.mantissa), x.exponent}; }
 inline Scaled select(bool condition, Scaled yes, Scaled no) { return condition ? yes : no; }
 inline Scaled max(Scaled a, Scaled b) { return a < b ? b : a; }
 inline Scaled min(Scaled a, Scaled b) { return b < a ? b : a; }
+inline Scaled mul_add(Scaled a, Scaled b, Scaled c) { return a * b + c; }
 inline double abs(double x) { return std::abs(x); }
 inline double negative(double x) { return -x; }
 inline double product_error(double a, double b, double p) { return std::fma(a, b, -p); }
@@ -78,7 +80,8 @@ inline Scaled exp_of_sum(double high, double low) {
 /// The same on packs; exp alone would feel the rounding of an argument of -80 as 80 roundings.
 template <class P>
 P exp_of_sum(P high, P low) {
-  return exp(high) * (number<P>(1) + low);
+  const P first = exp(high);
+  return mul_add(first, low, first);
 }
 
 inline Scaled exp(Scaled x) { return exp_of_sum(x.value(), 0.0); }

@@ -15,6 +15,12 @@ V non_positive(V x) {
   return min(number<V>(0), x);
 }
 
+/// (1 + t)^2 with two roundings. @pre 0 <= t <= 1
+template <class V>
+V square_of_one_plus(V t) {
+  return mul_add(t, number<V>(2) + t, number<V>(1));
+}
+
 struct Elu : Facts {  // p (e^x - 1) below 0. Clevert, Unterthiner, Hochreiter (2016)
   static constexpr Vanishing vanishing = Vanishing::value_and_slope;
   static double sup_slope(double p) { return std::max(1.0, std::abs(p)); }
@@ -95,9 +101,7 @@ struct Gelu : Facts {  // x Phi(x). Hendrycks, Gimpel (2016)
   }
   template <class V>
   static V slope(V x, V) {  // Phi(x) + x exp(-x^2/2)/sqrt(2 pi), the Gaussian put outside
-    constexpr double density = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
-    const V y = abs(x);
-    const V tail = gaussian(x, 0.5) * (tail_over_gaussian(y) - number<V>(density) * y);
+    const V tail = gaussian(x, 0.5) * slope_tail_over_gaussian(abs(x));
     return select(x < number<V>(0), tail, number<V>(1) - tail);
   }
 };
@@ -115,8 +119,10 @@ struct Silu : Facts {  // x s(x)
     return logistic(x);
   }
   template <class V>
-  static V slope(V x, V) {  // s(x) (1 + x s(-x))
-    return logistic(x) * (number<V>(1) + x * logistic(number<V>(-1) * x));
+  static V slope(V x, V) {  // s(x) (1 + x s(-x)) over one denominator: near its zero, -1.278, 1 + x is exact
+    const V one = number<V>(1), t = exp(number<V>(-1) * abs(x));
+    const V top = select(x < number<V>(0), t * ((one + x) + t), mul_add(t, one + x, one));
+    return top / square_of_one_plus(t);
   }
 };
 
@@ -150,11 +156,12 @@ struct GeluTanh : Facts {  // x s(w), w = x (a + b x^2): the tanh form of gelu, 
     return select(x < number<V>(0), t, one) / (one + t);
   }
   template <class V>
-  static V slope(V x, V) {  // s(w) (1 + x w' s(-w))
-    const V one = number<V>(1), zero = number<V>(0), t = decay(x), r = one / (one + t);
-    const V u = cut(x);
-    const V u_dw = u * (number<V>(a.high) + number<V>(3 * b.high) * u * u);
-    return select(x < zero, t, one) * r * (one + u_dw * select(x < zero, one, t) * r);
+  static V slope(V x, V) {  // s(w) (1 + x w' s(-w)) = s(w) s(-w) (1 + x w' + e^-w): it has a zero, -0.752
+    const V one = number<V>(1), t = decay(x), u = cut(x);
+    const V bend = u * mul_add(number<V>(3 * b.high), u * u, rest_of_number<V>(a));
+    const V one_u_dw = mul_add(u, number<V>(a.high), one) + bend;
+    const V top = select(x < number<V>(0), t * (one_u_dw + t), mul_add(t, one_u_dw, one));
+    return top / square_of_one_plus(t);
   }
 };
 
@@ -175,13 +182,16 @@ struct Mish : Facts {  // x tanh(log(1 + e^x)). Misra (2019)
   }
   template <class V>
   static V slope(V x, V) {
-    const V one = number<V>(1), two = number<V>(2), four = number<V>(4);
+    const V one = number<V>(1), two = number<V>(2), four = number<V>(4), eight = number<V>(8);
     const V t = exp(number<V>(-1) * abs(x));
-    const V left = t * (t + two) + two, right = one + two * t + two * t * t;
-    const V bend = four * (x * t) * (one + t);
-    const V top = select(x < number<V>(0), t * (t + two) * left + bend, (one + two * t) * right + bend * t);
-    const V bottom = select(x < number<V>(0), left, right);
-    return top / (bottom * bottom);
+    // t (t + 2) (t^2 + 2t + 2) + 4 x t (1 + t), so that 1 + x is exact near the zero, -1.192
+    const V below = t * mul_add(t, mul_add(t, four + t, mul_add(four, x, number<V>(6))), four * (one + x));
+    const V right = mul_add(two * t, one + t, one);
+    const V above = mul_add(four * (x * t), (one + t) * t, mul_add(two, t, one) * right);
+    // The squares of t^2 + 2t + 2 and of 2t^2 + 2t + 1, in powers of t.
+    const V bottom_below = mul_add(t, mul_add(t, mul_add(t, four + t, eight), eight), four);
+    const V bottom_above = mul_add(t, mul_add(t, mul_add(t, mul_add(four, t, eight), eight), four), one);
+    return select(x < number<V>(0), below, above) / select(x < number<V>(0), bottom_below, bottom_above);
   }
 };
 

@@ -10,8 +10,9 @@ namespace gradflow::pipeline {
 /// What is measured of one layer while its microbatches pass: one record and one gradient sum per point.
 template <class Real>
 struct LayerMeasurement {
-  LayerMeasurement(const stats::Needs& needs, std::size_t points, const nn::Block<Real>& block)
-      : records(points), observer(needs, records) {
+  LayerMeasurement(const stats::Needs& needs, int loss_scale, std::size_t points,
+                   const nn::Block<Real>& block)
+      : records(points), observer(needs, loss_scale, records) {
     gradient = needs.gradients ? block.weight_gradient() : std::make_unique<NoWeightGradient<Real>>();
   }
 

@@ -15,8 +15,8 @@ template <class Real>
 void LayerObserver<Real>::see(Role role, const Signal<Real>& signal, const RowRange& tile) {
   const stats::What what = needs_[role];
   if (what == stats::What::nothing) return;
-  tiles_[std::size_t(role)][std::size_t(tile.first_row / tile_rows)] = {tile.point,
-                                                                        stats::summarise(signal, tile, what)};
+  tiles_[std::size_t(role)][std::size_t(tile.first_row / tile_rows)] = {
+      tile.point, stats::summarise(signal, tile, what, loss_scale_)};
 }
 
 /// In the order of the batch, whichever thread was first.

@@ -14,8 +14,9 @@ template <class Real>
 class LayerObserver final : public nn::Observer<Real> {
  public:
   /// @param records  one per point; written to as long as the observer lives
-  LayerObserver(const stats::Needs& needs, std::span<stats::LayerRecord> records)
-      : needs_(needs), records_(records) {}
+  /// @param loss_scale  log2, of the loss-scaled statistics
+  LayerObserver(const stats::Needs& needs, int loss_scale, std::span<stats::LayerRecord> records)
+      : needs_(needs), loss_scale_(loss_scale), records_(records) {}
 
   void begin_pass(const Stack& stack) override;
   void see(Role role, const Signal<Real>& signal, const RowRange& tile) override;
@@ -36,6 +37,7 @@ class LayerObserver final : public nn::Observer<Real> {
   };
 
   stats::Needs needs_;
+  int loss_scale_;
   std::span<stats::LayerRecord> records_;
   std::array<std::vector<Tile>, role_count> tiles_;  ///< of the pass, by role
   std::vector<Lost> lost_;                           ///< of the pass

@@ -1,6 +1,7 @@
 #include "gradflow/pipeline/stage.hpp"
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -25,13 +26,24 @@ stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int ba
           .has_bias = norms.has_bias};
 }
 
-/// Runs one pass of one layer; a promise broken in it is told with the layer.
+/// Runs one pass of one layer; a promise broken in it is told with the layer. So is memory that ran out,
+/// which the plan had promised.
 template <class Pass>
 auto in_layer(int layer, Pass pass) {
   try {
     return pass();
   } catch (const BrokenPromise& broken) {
     throw BrokenPromise("layer " + std::to_string(layer) + ": " + broken.what());
+  } catch (const std::bad_alloc&) {
+    throw BrokenPromise("layer " + std::to_string(layer) + ": there is no memory left");
+  }
+}
+
+void seal_forward(std::vector<stats::LayerRecord>& records, bool side_by_side) {
+  if (side_by_side) {
+    parallel_for(int(records.size()), [&](int point) { records[std::size_t(point)].seal_forward(); });
+  } else {
+    for (stats::LayerRecord& record : records) record.seal_forward();
   }
 }
 
@@ -149,7 +161,8 @@ template <class Real>
 LayerMeasurement<Real>* Stage<Real>::measurement(int i) {
   std::unique_ptr<LayerMeasurement<Real>>& measurement = layers_[std::size_t(i)].measurement;
   if (!measurement && observed_[std::size_t(i)]) {
-    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, std::size_t(points_at(i)), block(i));
+    measurement = std::make_unique<LayerMeasurement<Real>>(needs_, observation_.loss_scale,
+                                                           std::size_t(points_at(i)), block(i));
   }
   return measurement.get();
 }
@@ -226,7 +239,7 @@ State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, 
     nn::Observer<Real>& observer = measured ? static_cast<nn::Observer<Real>&>(measured->observer) : nobody;
     x = forward_through(i, microbatch, stack, std::move(x), tapes[std::size_t(i - piece.first)], observer);
     if (measured && microbatch == microbatches_ - 1) {
-      for (stats::LayerRecord& record : measured->records) record.seal_forward();
+      seal_forward(measured->records, stats::takes_long_to_seal(needs_));
     }
     // A piece that is taped for its backward pass, which follows at once, keeps its weights until then.
     checkpointing_.keeps_tapes() ? leave(i) : breathe_();
@@ -419,6 +432,7 @@ void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
     for (std::size_t point = 0; point < measured.records.size(); ++point) {
       const std::optional<int> row = row_of(point, i);
       if (!row) continue;
+      measured.records[point].seal();
       stats::fill(rows_[point].holding(*row), *row, measured.records[point], observation_.selection);
     }
     layers_[std::size_t(i)].measurement.reset();

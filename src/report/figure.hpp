@@ -44,6 +44,23 @@ inline constexpr std::size_t most_curves = 13, most_panels = 4;
 Figure draw_profiles(const store::ResultFile& file, const std::vector<Finding>& findings, const Plane& plane,
                      const ProfileKind& kind);
 
+/// One statistic with a further dimension, drawn by layer as colour.
+struct MapKind {
+  std::string_view heading;
+  std::string column;
+  std::string_view label;  ///< of the further dimension
+  bool is_signed;
+  std::string_view reading;  ///< how to read the picture
+};
+
+/// Those that a file has.
+std::vector<MapKind> map_kinds(const store::ResultFile& file);
+
+/// Layers across, the further dimension up, of the first measured point. Empty if there is none, or nothing
+/// but zeros.
+Figure draw_layer_map(const store::ResultFile& file, const std::vector<Finding>& findings,
+                      const MapKind& kind);
+
 /// Growth per layer against the first key, one curve for each value of the second. Empty unless a key is
 /// swept.
 Figure draw_growth(const std::vector<Finding>& findings, const Plane& plane);

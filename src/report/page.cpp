@@ -96,6 +96,9 @@ void Page::write_figures() {
       "deepest.");
   write_heat_maps(planes);
   for (std::size_t i = 1; i < kinds.size(); ++i) write_profiles(kinds[i]);
+  for (const MapKind& kind : map_kinds(file_)) {
+    write_figure(kind.heading, draw_layer_map(file_, findings_, kind), kind.reading);
+  }
 }
 
 void Page::write_heat_maps(const std::vector<Plane>& planes) {

@@ -229,7 +229,15 @@ std::vector<ProfileKind> profile_kinds(const store::ResultFile& file) {
        "|dE/dW|, Frobenius norm",
        "What a step of gradient descent does to each layer's weights. It can be level although the gradient "
        "above is "
-       "not, when the forward signal grows as fast as the gradient shrinks (Glorot and Bengio 2010)."}};
+       "not, when the forward signal grows as fast as the gradient shrinks (Glorot and Bengio 2010)."},
+      {"Directions the activations fill, by layer", "act_effective_rank", "", false, Notation::number,
+       "effective rank of h",
+       "How many directions the samples of the batch fill: its size at most, 1 when all samples have become "
+       "parallel and no later layer can tell them apart."},
+      {"Share common to all inputs by layer", "preact_common_share", "", false, Notation::number,
+       "share of the second moment of z",
+       "Bias shift: what a layer's preactivations have in common over all inputs says nothing about any of "
+       "them."}};
   std::erase_if(kinds, [&](const ProfileKind& kind) { return !file.has(kind.column); });
   return kinds;
 }

@@ -76,6 +76,22 @@ double log10_rms(const SignalRecord& r, int) { return r.summary.moments().mean_s
 double log10_absmax(const SignalRecord& r, int) { return r.summary.moments().absmax().log10(); }
 double mean(const SignalRecord& r, int) { return r.summary.moments().mean_value(); }
 double underflow(const SignalRecord& r, int format) { return r.summary.underflow_fraction(format); }
+double scaled_underflow(const SignalRecord& r, int format) {
+  return r.summary.scaled_underflow_fraction(format);
+}
+double scaled_overflow(const SignalRecord& r, int format) {
+  return r.summary.scaled_overflow_fraction(format);
+}
+template <double FurtherFigures::*figure>
+double of_further(const SignalRecord& r, int) {
+  return *r.summary.further_figures().*figure;
+}
+template <auto FurtherFigures::*figures_along>
+double along(const SignalRecord& r, int index) {
+  return (*r.summary.further_figures().*figures_along)[std::size_t(index)];
+}
+double effective_rank(const SignalRecord& r, int) { return r.summary.further_figures()->ranks.effective; }
+double stable_rank(const SignalRecord& r, int) { return r.summary.further_figures()->ranks.stable; }
 
 constexpr auto figures = std::to_array<Figure>({
     {"log10_q", forward, "Mean square of {0}", "log10 mean_{{s,i}} {1}[s,i]^2", "lean", What::squares,
@@ -125,6 +141,38 @@ constexpr auto figures = std::to_array<Figure>({
     {"underflow_fraction", gradient, "Share of the elements that would round to zero in a format: {0}",
      "count(0 < |{1}[s,i]| <= half the smallest subnormal) / (batch width)", "standard", What::underflow,
      underflow, "format", format_count},
+    {"log2_reference", forward | gradient, "Octave of the root mean square of {0}: bin 0 of the histogram",
+     "floor(log2 sqrt(mean {1}^2)); -inf for zeros", "full", What::magnitudes,
+     of_further<&FurtherFigures::log2_reference>},
+    {"log2_histogram", forward | gradient, "Shares of the magnitudes by octave: {0}",
+     "count(floor(log2 |{1}[s,i]|) = log2_reference + bin) / (batch width), the first bin with all below, "
+     "the "
+     "last with all above; zeros are in none",
+     "full", What::magnitudes, along<&FurtherFigures::octaves>, "bin", octave_bins},
+    {"quantile_over_rms", forward | gradient, "Quantiles of {0} over the root mean square",
+     "smallest x with count({1}[s,i] <= x) >= quantile (batch width), within 1/256 of its value, / "
+     "sqrt(mean {1}^2)",
+     "full", What::magnitudes, along<&FurtherFigures::quantiles>, "quantile", int(quantile_percents.size())},
+    {"common_share", forward, "Share of the second moment that all samples have in common: {0}",
+     "mean_{{s<t}} {1}[s] . {1}[t] / mean_s |{1}[s]|^2, sum_i (E {1}[i])^2 / sum_i E {1}[i]^2 without bias; "
+     "NaN for batch 1",
+     "full", What::sample_sum, of_further<&FurtherFigures::common_share>},
+    {"effective_rank", activation, "Effective rank of the samples: {0}",
+     "exp(-sum_k p_k ln p_k), p_k = s_k / sum_k s_k, s_k the singular values of the matrix of {1}[s] / "
+     "|{1}[s]|, zero below 1e-8 or so of the largest",
+     "full", What::spectrum, effective_rank},
+    {"stable_rank", activation, "Stable rank of the samples: {0}",
+     "sum_k s_k^2 / max_k s_k^2, s_k as in effective_rank", "full", What::spectrum, stable_rank},
+    {"lag_corr", gradient, "Correlation of samples some places apart in the batch: {0}",
+     "mean_s cos({1}[s], {1}[s + lag]) over samples of nonzero norm; NaN without a pair", "full",
+     What::neighbours, along<&FurtherFigures::lag_cosines>, "lag", int(lags.size())},
+    {"scaled_underflow_fraction", gradient,
+     "Share of the elements that would round to zero in a format under the loss scale: {0}",
+     "count(0 < 2^loss_scale |{1}[s,i]| <= half the smallest subnormal) / (batch width)", "full",
+     What::loss_scaled, scaled_underflow, "format", format_count},
+    {"overflow_fraction", gradient, "Share of the elements too large for a format under the loss scale: {0}",
+     "count(2^loss_scale |{1}[s,i]| rounds beyond the largest number) / (batch width)", "full",
+     What::loss_scaled, scaled_overflow, "format", format_count},
     {"lost_fraction", gradient, "Share of the elements lost far below their sample's largest: {0}",
      "count(stored as 0 though no factor is) / (batch width)", "standard", What::squares,
      of_record<&SignalRecord::lost_fraction>},
@@ -136,6 +184,7 @@ struct GradientFigure {
   std::string_view long_name;
   std::string_view formula;
   double (GradientNorms::*value)() const;
+  std::string_view preset = "standard";
 };
 
 constexpr auto gradient_figures = std::to_array<GradientFigure>({
@@ -151,6 +200,11 @@ constexpr auto gradient_figures = std::to_array<GradientFigure>({
      "log10 ((sum_s |g_s|^2 - B |g|^2) / (B-1) / |g|^2), g_s = dE_s/dW_l, g = mean_s g_s; NaN for batch 1 "
      "and where rounding leaves the difference less than two digits",
      &GradientNorms::log10_noise_scale},
+    {"log10_signal_to_noise", "Signal over noise of the mean weight gradient",
+     "log10 (B |g|^2 / tr - 1), tr = (sum_s |g_s|^2 - B |g|^2) / (B-1): the squared norm of the expected "
+     "gradient, estimated without bias, over the variance of the mean of B samples; -inf if the estimate is "
+     "not positive; NaN as log10_noise_scale",
+     &GradientNorms::log10_signal_to_noise, "full"},
 });
 
 constexpr std::array matrices{WeightRole::first, WeightRole::second, WeightRole::input,
@@ -183,7 +237,7 @@ Statistic statistic_of(WeightRole matrix, const GradientFigure& figure) {
           .formula = std::string(figure.formula),
           .extra_dimension = "",
           .extent = 1,
-          .preset = "standard",
+          .preset = figure.preset,
           .subject = matrix,
           .needs = {.signals = {}, .gradients = true},
           .value = [matrix, value = figure.value](const LayerRecord& record, int) {
@@ -206,7 +260,7 @@ std::vector<Statistic> every_statistic() {
 
 constexpr std::array preset_table{
     Preset{"lean", "sizes of the signals and gradients"},
-    Preset{"standard", "every statistic but the shapes of the distributions"},
+    Preset{"standard", "every statistic that hardly costs time: no shapes of distributions, no ranks"},
     Preset{"full", "every statistic"},
 };
 
@@ -232,12 +286,15 @@ std::span<const Statistic> statistics() {
 
 std::span<const Preset> presets() { return preset_table; }
 
-Selection of_preset(std::string_view name, const BlockParts& parts) {
+Selection of_preset(std::string_view name, const BlockParts& parts) { return of_preset(name, {}, parts); }
+
+Selection of_preset(std::string_view name, const std::vector<std::string>& also, const BlockParts& parts) {
   const Preset* wanted = preset_called(name);
   Selection selection;
   for (const Statistic& statistic : statistics()) {
-    if (preset_called(statistic.preset) > wanted || !is_among(statistic.subject, parts)) continue;
-    selection.push_back(&statistic);
+    const bool is_wanted =
+        preset_called(statistic.preset) <= wanted || std::ranges::find(also, statistic.name) != also.end();
+    if (is_wanted && is_among(statistic.subject, parts)) selection.push_back(&statistic);
   }
   return selection;
 }
@@ -248,13 +305,20 @@ Needs needed(const Selection& selection) {
   return needs;
 }
 
-Columns columns_of(const Selection& selection) {
+bool takes_long_to_seal(const Needs& needs) {
+  return std::ranges::any_of(needs.signals, [](What what) { return has(what, What::spectrum); });
+}
+
+Columns columns_of(const Selection& selection, int loss_scale) {
   Columns columns;
   for (const Statistic* s : selection) {
+    const bool is_scaled =
+        std::ranges::any_of(s->needs.signals, [](What what) { return has(what, What::loss_scaled); });
     columns.push_back({.name = s->name,
                        .long_name = s->long_name,
                        .units = std::string(s->units),
                        .formula = s->formula,
+                       .setting = is_scaled ? fmt::format("loss_scale = {}", loss_scale) : "",
                        .extra_dimension = std::string(s->extra_dimension),
                        .extent = s->extent});
   }

@@ -49,6 +49,13 @@ double GradientNorms::log10_noise_scale() const {
   return (spread / Scaled::of(batch - 1) / wgrad_squared).log10();
 }
 
+double GradientNorms::log10_signal_to_noise() const {
+  const double noise_scale = log10_noise_scale();
+  if (std::isnan(noise_scale)) return nan;
+  const double excess = batch / std::pow(10, noise_scale) - 1;
+  return excess > 0 ? std::log10(excess) : -infinity;
+}
+
 double SignalRecord::saturated_fraction() const { return double(saturated) / double(summary.elements()); }
 
 double SignalRecord::lost_fraction() const { return double(lost) / double(summary.elements()); }
@@ -61,6 +68,10 @@ GradientNorms& LayerRecord::operator[](WeightRole role) { return entry_of(gradie
 
 const GradientNorms& LayerRecord::operator[](WeightRole role) const {
   return entry_or_empty(gradients_, role);
+}
+
+void LayerRecord::seal() {
+  for (auto& [role, signal] : signals_) signal.summary.seal();
 }
 
 void LayerRecord::seal_forward() {

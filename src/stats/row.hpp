@@ -61,13 +61,11 @@ template <bool shape, class Real>
 RowPowers powers_of(const Real* row, int width, double center) {
   Lanes m2, m3, m4;
   const auto take = [&](const Lanes& d) {
+    m2.add_product(d, d);
     if constexpr (shape) {
       const Lanes d2 = d * d;
-      m2 += d2;
       m3.add_product(d2, d);
       m4.add_product(d2, d2);
-    } else {
-      m2.add_product(d, d);
     }
   };
   const int whole = width / Lanes::count * Lanes::count, rest = width - whole;
@@ -124,6 +122,18 @@ std::int64_t count_up_to(Real limit, const Real* row, int width) {
   for (int j = 0; j < width; j += simd::lanes<Real>) {
     const Pack v = simd::abs(simd::load(row + j));
     count += simd::count<Real>(simd::both(v <= most, v > zero));
+  }
+  return count;
+}
+
+/// Elements of magnitude at least `limit`. @pre limit > 0
+template <class Real>
+std::int64_t count_from(Real limit, const Real* row, int width) {
+  using Pack = simd::Pack<Real>;
+  const Pack least = simd::constant<Pack>(limit);
+  std::int64_t count = 0;
+  for (int j = 0; j < width; j += simd::lanes<Real>) {
+    count += simd::count<Real>(simd::abs(simd::load(row + j)) >= least);
   }
   return count;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <utility>
 
 namespace gradflow::stats {
 
@@ -36,6 +38,14 @@ RowPowers central_powers(const Sample<Real>& sample, int width, const Moments& t
   if (unit == 0) return powers_of_zeros<shape>(width, tile.mean);
   const RowPowers powers = powers_of<shape>(sample.row, width, tile.mean / unit);
   return {unit2 * powers.m2, unit2 * powers.m3 * unit, unit2 * powers.m4 * unit2};
+}
+
+/// The smallest number of the type that is not below a positive limit.
+template <class Real>
+Real not_below(double limit) {
+  const Real nearest = Real(limit);
+  const bool is_below = nearest == 0 || double(nearest) < limit;
+  return is_below ? std::nextafter(nearest, std::numeric_limits<Real>::infinity()) : nearest;
 }
 
 template <class Real>
@@ -75,13 +85,20 @@ std::int64_t Tile<Real>::zeros() const {
 }
 
 template <class Real>
+std::int64_t Tile<Real>::largest_exponent() const {
+  std::int64_t largest = Moments::no_exponent;
+  for (const auto& sample : samples()) largest = std::max(largest, sample.leading_exponent);
+  return largest;
+}
+
+template <class Real>
 Moments Tile<Real>::moments(What what) const {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   Moments all{.count = std::int64_t(count_) * width_, .mean = nan, .m2 = nan, .m3 = nan, .m4 = nan};
   all.min = infinity;
   all.max = -infinity;
-  for (const auto& sample : samples()) all.exponent = std::max(all.exponent, sample.leading_exponent);
+  all.exponent = largest_exponent();
 
   double sum = 0;
   for (const auto& sample : samples()) {
@@ -127,22 +144,57 @@ LogNorms Tile<Real>::norms() const {
 }
 
 template <class Real>
-std::vector<double> Tile<Real>::direction_sum() const {
+template <class FactorOf>
+std::vector<double> Tile<Real>::weighted_sum(FactorOf factor_of) const {
   std::array<const Real*, tile_rows> rows;
   std::array<double, tile_rows> factors;
-  std::size_t nonzero = 0;
+  std::size_t used = 0;
   for (const auto& sample : samples()) {
-    if (!sample.has_norm()) continue;
-    rows[nonzero] = sample.row;
-    factors[nonzero++] = 1 / std::sqrt(sample.facts.squares);
+    const double factor = sample.has_norm() ? factor_of(sample) : 0;
+    if (factor == 0) continue;
+    rows[used] = sample.row;
+    factors[used++] = factor;
   }
   std::vector<double> sum(static_cast<std::size_t>(width_));
   for (int j = 0; j < width_; j += Lanes::count) {
     alignas(64) double columns[Lanes::count];
-    weighted_columns<Real>({rows.data(), nonzero}, factors.data(), j).store(columns);
+    weighted_columns<Real>({rows.data(), used}, factors.data(), j).store(columns);
     std::copy_n(columns, std::min(Lanes::count, width_ - j), sum.begin() + j);
   }
   return sum;
+}
+
+template <class Real>
+std::vector<double> Tile<Real>::direction_sum() const {
+  return weighted_sum([](const Sample<Real>& sample) { return 1 / std::sqrt(sample.facts.squares); });
+}
+
+template <class Real>
+SampleSum Tile<Real>::sample_sum() const {
+  const std::int64_t common = largest_exponent();
+  return {weighted_sum([&](const Sample<Real>& sample) { return weight_of(sample, common); }), common};
+}
+
+template <class Real>
+UnitSamples Tile<Real>::unit_samples() const {
+  std::vector<double> rows;
+  rows.reserve(std::size_t(count_) * std::size_t(width_));
+  for (const auto& sample : samples()) {
+    const double factor = sample.has_norm() ? 1 / std::sqrt(sample.facts.squares) : 0;
+    std::transform(sample.row, sample.row + width_, std::back_inserter(rows),
+                   [&](Real v) { return double(v) * factor; });
+  }
+  return {std::move(rows), width_};
+}
+
+template <class Real>
+Magnitudes Tile<Real>::magnitudes() const {
+  MagnitudeCounter counter(largest_exponent());
+  for (const auto& sample : samples()) {
+    if (sample.has_norm())
+      counter.add(std::span<const Real>(sample.row, std::size_t(width_)), sample.exponent);
+  }
+  return std::move(counter).counts();
 }
 
 template <class Real>
@@ -161,18 +213,39 @@ std::vector<std::uint8_t> Tile<Real>::live_units() const {
 
 /// Elements |v| <= 2^(threshold - exponent), one by one only where the sample's range straddles that limit.
 template <class Real>
-std::array<std::int64_t, format_count> Tile<Real>::underflows() const {
+std::array<std::int64_t, format_count> Tile<Real>::underflows(int scale) const {
   std::array<std::int64_t, format_count> counts{};
   for (const auto& sample : samples()) {
     if (!sample.has_norm()) continue;
     const Real smallest = smallest_magnitude(sample.row, width_), largest = sample.absmax();
     const int below_smallest = leading_exponent(smallest), above_largest = leading_exponent(largest) + 1;
     for (int f = 0; f < format_count; ++f) {
-      const std::int64_t limit = formats()[f].log2_threshold - sample.exponent;
+      const std::int64_t limit = formats()[f].log2_threshold - scale - sample.exponent;
       if (limit < below_smallest) continue;
       counts[f] += limit >= above_largest
                        ? width_ - sample.facts.zeros
                        : count_up_to(Real(std::ldexp(1.0, int(limit))), sample.row, width_);
+    }
+  }
+  return counts;
+}
+
+/// Elements |v| >= mantissa * 2^limit, one by one only where the sample's range straddles that limit.
+template <class Real>
+std::array<std::int64_t, format_count> Tile<Real>::overflows(int scale) const {
+  std::array<std::int64_t, format_count> counts{};
+  for (const auto& sample : samples()) {
+    if (!sample.has_norm()) continue;
+    const int of_largest = leading_exponent(sample.absmax());
+    const int of_smallest = leading_exponent(smallest_magnitude(sample.row, width_));
+    for (int f = 0; f < format_count; ++f) {
+      const Format& format = formats()[f];
+      const std::int64_t limit = format.overflow_exponent - scale - sample.exponent;
+      if (limit > of_largest) continue;
+      counts[f] += limit < of_smallest - 1
+                       ? width_ - sample.facts.zeros
+                       : count_from(not_below<Real>(std::ldexp(format.overflow_mantissa, int(limit))),
+                                    sample.row, width_);
     }
   }
   return counts;

@@ -34,10 +34,19 @@ class Tile {
   LogNorms norms() const;
   std::vector<double> direction_sum() const;
   std::vector<std::uint8_t> live_units() const;
-  std::array<std::int64_t, format_count> underflows() const;
+  /// @param scale  log2 of what the elements are multiplied by first
+  std::array<std::int64_t, format_count> underflows(int scale = 0) const;
+  std::array<std::int64_t, format_count> overflows(int scale) const;
+  Magnitudes magnitudes() const;
+  SampleSum sample_sum() const;
+  UnitSamples unit_samples() const;
 
  private:
+  std::int64_t largest_exponent() const;  ///< of the largest element of all samples
   std::span<const Sample<Real>> samples() const { return {samples_.data(), std::size_t(count_)}; }
+  /// Sum over the samples that have a norm of factor * v. @param factor_of  a sample
+  template <class FactorOf>
+  std::vector<double> weighted_sum(FactorOf factor_of) const;
   template <bool shape>
   void add_central(Moments& moments) const;
 

@@ -1,22 +1,19 @@
 #include "continuation.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <functional>
 #include <limits>
 #include <string>
-#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <unordered_map>
 
 #include <fmt/format.h>
 
-#include "durable.hpp"
 #include "gradflow/core/errors.hpp"
 #include "gradflow/store/result_file.hpp"
+#include "gradflow/store/verification.hpp"
 #include "names.hpp"
-#include "skeleton.hpp"
+#include "new_file.hpp"
 #include "takeover.hpp"
 
 namespace gradflow::store {
@@ -25,80 +22,9 @@ namespace {
 namespace fs = std::filesystem;
 using Bits = std::vector<bool>;
 
-constexpr std::uint64_t points_per_read = 64;
-
-fs::path part_of(const fs::path& path) {
-  fs::path part = path;
-  part += ".part";
-  return part;
-}
-
-/// Whether a file may be what HDF5 leaves when it is killed: its signature, which it writes last, or nothing
-/// in its place.
-bool may_be_half_written(const fs::path& part) {
-  constexpr std::string_view signature = "\x89HDF\r\n\x1a\n";
-  std::string begin(signature.size(), '\0');
-  std::ifstream(part, std::ios::binary).read(begin.data(), std::streamsize(begin.size()));
-  return begin == signature || begin == std::string(begin.size(), '\0');
-}
-
-/// Removes what a run left that was killed while it held the lock we hold now.
-/// @throws UserError if it is somebody else's
-void remove_unfinished(const fs::path& part) {
-  std::error_code unknown;
-  const fs::file_type type = fs::symlink_status(part, unknown).type();
-  if (type == fs::file_type::not_found) return;
-  if (type != fs::file_type::regular || !may_be_half_written(part)) {
-    throw UserError(
-        fmt::format("{} is in the way: a new file is written under that name first, and what is there is not "
-                    "from a run of "
-                    "gradflow that was killed; move it, or write to another file",
-                    part.string()));
-  }
-  fs::remove(part);
-}
-
-/// Writes a new file under a provisional name, fills it and gives it its name; leaves nothing behind on
-/// failure.
-void replace(const fs::path& path, const FileSchema& schema,
-             const std::function<void(const hdf5::File&)>& fill) {
-  const fs::path part = part_of(path);
-  remove_unfinished(part);
-  try {
-    hdf5::File skeleton = create_skeleton(part, schema);
-    fill(skeleton);
-    skeleton.close();
-    publish(part, path);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove(part, ignored);
-    throw;
-  }
-}
-
-/// Points that are done or failed and whose rows are what was measured.
-Bits finished_points(const ResultFile& file) {
-  const std::vector<Status> status = file.statuses();
-  Bits finished(status.size(), false);
-  for (std::uint64_t first = 0; first < status.size(); first += points_per_read) {
-    const std::uint64_t end = std::min<std::uint64_t>(first + points_per_read, status.size());
-    const auto tried = [](Status s) { return s != Status::not_done; };
-    if (std::none_of(status.begin() + std::ptrdiff_t(first), status.begin() + std::ptrdiff_t(end), tried))
-      continue;
-    const Bits intact = file.intact(first, end - first);
-    std::copy(intact.begin(), intact.end(), finished.begin() + std::ptrdiff_t(first));
-  }
-  return finished;
-}
-
-bool same_shape(const stats::Column& a, const stats::Column& b) {
-  return a.name == b.name && a.per_layer == b.per_layer && a.extra_dimension == b.extra_dimension &&
-         a.extent == b.extent && a.run_fact == b.run_fact;
-}
-
 bool same_columns(const ResultFile& file, const FileSchema& schema) {
   return std::equal(file.columns().begin(), file.columns().end(), schema.columns.begin(),
-                    schema.columns.end(), same_shape);
+                    schema.columns.end(), stats::same_shape);
 }
 
 bool same_layers(const ResultFile& file, const FileSchema& schema) {
@@ -131,17 +57,22 @@ bool same_points(const ResultFile& file, const FileSchema& schema) {
       file.path().string(), stored, schema.numerics_identity, remedy));
 }
 
+std::string named(const stats::Column& column) {
+  return column.setting.empty() ? column.name : fmt::format("{} with {}", column.name, column.setting);
+}
+
 void require_same_columns(const ResultFile& file, const FileSchema& schema) {
   const auto here = schema.columns;
   const auto there = file.columns();
-  const auto [ours, theirs] = std::mismatch(here.begin(), here.end(), there.begin(), there.end(), same_shape);
+  const auto [ours, theirs] =
+      std::mismatch(here.begin(), here.end(), there.begin(), there.end(), stats::same_shape);
   if (ours == here.end() && theirs == there.end()) return;
   throw UserError(
       fmt::format("{} stores other statistics than this sweep asks for (it has {}, the sweep {}); restore "
                   "[statistics], or write to "
                   "another file",
-                  file.path().string(), theirs == there.end() ? "no more" : theirs->name,
-                  ours == here.end() ? "no more" : ours->name));
+                  file.path().string(), theirs == there.end() ? "no more" : named(*theirs),
+                  ours == here.end() ? "no more" : named(*ours)));
 }
 
 /// Where the finished points of `file` stand in the new sweep.
@@ -180,15 +111,32 @@ void require_same_layers(const ResultFile& file, const FileSchema& schema, const
   }
 }
 
-Tally tally_of(const std::vector<Status>& status, const Bits& finished) {
+bool is_wanted(const Terms& terms, std::uint64_t point) {
+  return terms.wanted.empty() || terms.wanted[point];
+}
+
+/// A failed point may be as if it had not been tried.
+bool is_tried_again(Status status, std::uint64_t point, const Terms& terms) {
+  return terms.retry_failed && status == Status::failed && is_wanted(terms, point);
+}
+
+/// Finished points of a file, and where each stands in the sweep.
+Tally tally_of(const std::vector<Status>& status, const Moves& moves, const Terms& terms) {
   Tally tally;
-  for (std::size_t point = 0; point < status.size(); ++point) {
-    if (finished[point]) ++(status[point] == Status::done ? tally.done : tally.failed);
+  for (const Move& move : moves) {
+    if (is_wanted(terms, move.to)) ++(status[move.from] == Status::done ? tally.done : tally.failed);
   }
   return tally;
 }
 
-Continuation nothing_finished(std::uint64_t points) { return {Bits(points, true), {}, {}}; }
+/// @pre one bit for each point, or none
+void keep_wanted(Bits& unfinished, const Terms& terms) {
+  for (std::uint64_t point = 0; point < unfinished.size(); ++point) {
+    unfinished[point] = unfinished[point] && is_wanted(terms, point);
+  }
+}
+
+Continuation nothing_finished(std::uint64_t points) { return {Bits(points, true), {}, {}, 0}; }
 
 /// The old file keeps its place until the new one is complete.
 /// @throws UserError if the rows that move have no second place
@@ -210,45 +158,54 @@ double room_beside(const fs::path& path) {
   return failure ? std::numeric_limits<double>::infinity() : double(space.available);
 }
 
-Continuation move_to_new_skeleton(const ResultFile& file, const Bits& finished, const FileSchema& schema) {
+Continuation move_to_new_skeleton(const ResultFile& file, const Bits& finished, const FileSchema& schema,
+                                  const Terms& terms) {
   Continuation begin = nothing_finished(schema.points);
-  begin.found = tally_of(file.statuses(), finished);
-  const Moves moves = moves_into(file, finished, schema);
+  const std::vector<Status> status = file.statuses();
+  Moves moves = moves_into(file, finished, schema);
+  std::erase_if(moves, [&](const Move& move) { return is_tried_again(status[move.from], move.to, terms); });
+  begin.found = tally_of(status, moves, terms);
   if (!moves.empty()) require_same_columns(file, schema);
   require_same_layers(file, schema, moves);
   if (!moves.empty()) require_room_for_both(file.path(), room_beside(file.path()));
 
-  replace(file.path(), schema, [&](const hdf5::File& skeleton) { take_over(file, skeleton, moves); });
+  write_whole(file.path(), schema, [&](const hdf5::File& skeleton) { take_over(file, skeleton, moves); });
   for (const Move& move : moves) begin.unfinished[move.to] = false;
   return begin;
 }
 
-Continuation as_it_is(const ResultFile& file, const Bits& finished) {
+Continuation as_it_is(const ResultFile& file, const Bits& finished, const Terms& terms) {
   const std::vector<Status> status = file.statuses();
-  Continuation begin{finished, {}, tally_of(status, finished)};
-  begin.unfinished.flip();
+  Continuation begin{Bits(status.size(), false), {}, {}, 0};
+  Moves stay;
   for (std::uint64_t point = 0; point < status.size(); ++point) {
-    if (begin.unfinished[point] && status[point] != Status::not_done) begin.damaged.push_back(point);
+    if (finished[point] && !is_tried_again(status[point], point, terms)) {
+      stay.push_back({point, point});
+      continue;
+    }
+    begin.unfinished[point] = true;
+    if (status[point] != Status::not_done && is_wanted(terms, point)) begin.forget.push_back(point);
   }
+  begin.found = tally_of(status, stay, terms);
   return begin;
 }
 
-Continuation continue_file(const fs::path& path, const FileSchema& schema, bool allow_mixed_numerics) {
+Continuation continue_file(const fs::path& path, const FileSchema& schema, const Terms& terms) {
   const ResultFile file = ResultFile::open(path);
   const Bits finished = finished_points(file);
   const bool any = std::find(finished.begin(), finished.end(), true) != finished.end();
   const std::string numerics = file.attribute(names::numerics_identity);
   const bool mixes = any && numerics != schema.numerics_identity;
-  if (mixes && !allow_mixed_numerics) refuse_other_numerics(file, schema);
+  if (mixes && !terms.allow_mixed_numerics) refuse_other_numerics(file, schema);
 
   const bool marked = !mixes || numerics == mixed_numerics;
-  const bool as_is =
-      any && marked && same_points(file, schema) && same_columns(file, schema) && same_layers(file, schema);
-  if (as_is) return as_it_is(file, finished);
-  if (!mixes) return move_to_new_skeleton(file, finished, schema);
+  const bool as_is = any && marked && !file.has_attribute(names::finalized) && same_points(file, schema) &&
+                     same_columns(file, schema) && same_layers(file, schema);
+  if (as_is) return as_it_is(file, finished, terms);
+  if (!mixes) return move_to_new_skeleton(file, finished, schema, terms);
   FileSchema mixed = schema;  // an attribute changes only with its whole file
   mixed.numerics_identity = mixed_numerics;
-  return move_to_new_skeleton(file, finished, mixed);
+  return move_to_new_skeleton(file, finished, mixed, terms);
 }
 
 /// @throws UserError naming two points of the sweep that are the same, which the hash could not tell apart
@@ -274,14 +231,18 @@ void require_writable(const fs::path& path) {
 
 }  // namespace
 
-Continuation create_or_continue(const fs::path& path, const FileSchema& schema, bool allow_mixed_numerics) {
+Continuation create_or_continue(const fs::path& path, const FileSchema& schema, const Terms& terms) {
   require_distinct(schema);
+  Continuation begin = nothing_finished(schema.points);
   if (fs::exists(path)) {
     require_writable(path);
-    return continue_file(path, schema, allow_mixed_numerics);
+    begin = continue_file(path, schema, terms);
+  } else {
+    write_whole(path, schema, [](const hdf5::File&) {});
   }
-  replace(path, schema, [](const hdf5::File&) {});
-  return nothing_finished(schema.points);
+  begin.finished = schema.points - std::uint64_t(std::ranges::count(begin.unfinished, true));
+  keep_wanted(begin.unfinished, terms);
+  return begin;
 }
 
 }  // namespace gradflow::store

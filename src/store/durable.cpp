@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <limits>
 #include <string>
 #include <unistd.h>
 
@@ -30,6 +31,18 @@ void DiskSync::data() const {
 
 void DiskSync::all() const {
   if (fsync(descriptor_) != 0) raise("cannot bring a file to the disk");
+}
+
+bool claim_last_word(const std::filesystem::path& file) {
+  const int descriptor = open(file.c_str(), O_RDWR | O_CLOEXEC);  // stays open, or the lock would go
+  if (descriptor < 0) return true;
+  struct flock far_beyond_the_end = {};
+  far_beyond_the_end.l_type = F_WRLCK;
+  far_beyond_the_end.l_whence = SEEK_SET;
+  far_beyond_the_end.l_start = std::numeric_limits<off_t>::max() - 1;
+  far_beyond_the_end.l_len = 1;
+  const bool taken = fcntl(descriptor, F_OFD_SETLK, &far_beyond_the_end) != 0;
+  return !taken || (errno != EAGAIN && errno != EACCES);
 }
 
 void publish(const std::filesystem::path& complete, const std::filesystem::path& name) {

@@ -25,6 +25,10 @@ class DiskSync {
   int descriptor_;
 };
 
+/// Whether no other process that has this file open has asked before: when a disk is full every rank fails at
+/// once, and one of them is enough to say so. Held to the end of the process, on every node, in no space.
+bool claim_last_word(const std::filesystem::path& file);
+
 /// Gives a complete file its name: after a crash at any moment the name means the old file or the new one,
 /// whole.
 void publish(const std::filesystem::path& complete, const std::filesystem::path& name);

@@ -15,6 +15,12 @@
 namespace gradflow::store {
 namespace {
 
+std::filesystem::path lock_of(const std::filesystem::path& file) {
+  std::filesystem::path lock = file;
+  lock += ".lock";
+  return lock;
+}
+
 std::string this_holder() {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
@@ -76,8 +82,7 @@ void name_holder(int descriptor) {
 }  // namespace
 
 LockFile LockFile::acquire(const std::filesystem::path& file) {
-  std::filesystem::path lock = file;
-  lock += ".lock";
+  const std::filesystem::path lock = lock_of(file);
   while (true) {
     const int descriptor = open_lock(lock, file);
     if (!try_lock(descriptor)) refuse(descriptor, errno, file, lock);
@@ -88,6 +93,18 @@ LockFile LockFile::acquire(const std::filesystem::path& file) {
     }
     held.path_.clear();  // the name belongs to somebody else by now
   }
+}
+
+std::optional<std::string> LockFile::holder_of(const std::filesystem::path& file) {
+  const int descriptor = open(lock_of(file).c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return {};
+  struct flock found = {};
+  found.l_type = F_WRLCK;
+  found.l_whence = SEEK_SET;
+  const bool held = fcntl(descriptor, F_GETLK, &found) == 0 && found.l_type != F_UNLCK;
+  const std::string holder = holder_in(descriptor);
+  close(descriptor);
+  return held ? std::optional(holder) : std::nullopt;
 }
 
 LockFile::~LockFile() {

@@ -19,11 +19,15 @@ inline constexpr auto failure_layer = "failure_layer";
 inline constexpr auto launch = "launch";
 inline constexpr auto launch_text = "launch_text";
 inline constexpr auto launch_count = "launch_count";
+inline constexpr auto launch_found = "launch_found";    ///< finished points when a launch began
+inline constexpr auto launch_wanted = "launch_wanted";  ///< points it had to measure
 
 inline constexpr auto schema = "gradflow_schema";
 inline constexpr auto numerics_identity = "numerics_identity";
 inline constexpr auto openblas_core = "openblas_core";
 inline constexpr auto run_fact = "run_fact";
+inline constexpr auto finalized = "gradflow_finalized";  ///< compressed for archiving: rows are not writable
+inline constexpr auto setting = "setting";
 
 /// What a variable is for; the attribute by which a reader sorts them.
 inline constexpr auto role = "gradflow_role";

@@ -51,6 +51,7 @@ stats::Column column_of(const Dataset& variable) {
   column.long_name = text_or_empty(id, "long_name");
   column.units = text_or_empty(id, "units");
   column.formula = text_or_empty(id, "formula");
+  column.setting = text_or_empty(id, names::setting);
   column.run_fact = hdf5::has_attribute(id, names::run_fact);
 
   const std::vector<std::string> axes = hdf5::axis_names(variable);
@@ -147,6 +148,8 @@ std::string ResultFile::attribute(const std::string& name) const {
 }
 
 bool ResultFile::has(const std::string& variable) const { return file_.has(variable); }
+
+hdf5::Kind ResultFile::kind(const std::string& variable) const { return dataset(variable).kind(); }
 
 bool ResultFile::is_text(const std::string& variable) const {
   return dataset(variable).kind() == hdf5::Kind::text;

@@ -6,14 +6,19 @@
 #include <limits>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "continuation.hpp"
+#include "failure_log.hpp"
 #include "gradflow/core/errors.hpp"
 #include "gradflow/mpi/agreement.hpp"
 #include "gradflow/store/link.hpp"
 #include "gradflow/store/lock_file.hpp"
 #include "ledger.hpp"
+#include "names.hpp"
 #include "open_block.hpp"
 #include "piece.hpp"
 #include "shared_file.hpp"
@@ -67,6 +72,48 @@ std::span<const double> joined_values(std::span<const MeasuredPoint> points, int
   return values;
 }
 
+std::string span_of(const char* what, std::uint64_t first, std::uint64_t last) {
+  return first == last ? fmt::format("{} {}", what, first) : fmt::format("{}s {} to {}", what, first, last);
+}
+
+/// "points 64 to 127, layers 501 to 1000": what this rank writes of a block.
+std::string of(const std::vector<MeasuredPoint>& points) {
+  std::string text = span_of("point", points.front().point, points.back().point);
+  const MeasuredPoint& head = points.front();
+  if (head.rows.rows() == 0) return text;
+  const auto first = std::size_t(head.rows.first_row());
+  return text + ", " +
+         span_of("layer", std::uint64_t(head.layers->at(first)),
+                 std::uint64_t(head.layers->at(first + std::size_t(head.rows.rows()) - 1)));
+}
+
+std::string of(const std::vector<FinishedPoint>& points) {
+  return points.empty() ? "" : span_of("point", points.front().point, points.back().point);
+}
+
+/// Why the file system may have refused: MPI keeps the reason to itself.
+std::string room_left(const std::string& path) {
+  std::error_code unknown;
+  const std::filesystem::space_info space = std::filesystem::space(path, unknown);
+  if (unknown) return "";
+  return fmt::format("; {:.4g} MiB are free there", double(space.available) / double(1 << 20));
+}
+
+/// @throws Error saying which points could not be written, ToldError if another rank already says so
+template <class Act>
+void writing(const std::string& path, const std::string& points, const Act& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    const std::string text = fmt::format(
+        "{}: cannot write {}{}: {}; every point committed before is intact: mend the cause and "
+        "continue with the same command",
+        path, points, room_left(path), error.what());
+    if (claim_last_word(path)) throw Error(text);
+    throw ToldError(text);
+  }
+}
+
 void require_no_directory(const std::filesystem::path& path) {
   std::error_code unknown;  // the lock file will tell why
   if (!std::filesystem::is_directory(path, unknown)) return;
@@ -105,6 +152,7 @@ struct ResultStore::State {
   FileSchema schema;
   StoreOptions options;
   TravelRule rule;
+  std::string path;                ///< of the file itself, behind all links
   std::optional<LockFile> lock;    ///< on the first rank of all
   std::optional<SharedFile> file;  ///< on ranks that write
   std::vector<bool> unfinished;
@@ -117,17 +165,19 @@ struct ResultStore::State {
 };
 
 void ResultStore::State::open_file(const std::filesystem::path& name) {
-  std::string path;
-  std::vector<std::uint64_t> damaged;
+  std::vector<std::uint64_t> forget;
   mpi::on_root(world, [&] {
     const std::filesystem::path target = followed(name);
     require_no_directory(target);
     lock = LockFile::acquire(target);
-    Continuation begin = create_or_continue(target, schema, options.allow_mixed_numerics);
+    Continuation begin = create_or_continue(
+        target, schema, {options.allow_mixed_numerics, options.retry_failed, options.wanted});
     path = target.string();
     unfinished = std::move(begin.unfinished);
-    damaged = std::move(begin.damaged);
+    forget = std::move(begin.forget);
     found = begin.found;
+    options.launch[names::launch_found] = std::to_string(begin.finished);
+    options.launch[names::launch_wanted] = std::to_string(std::ranges::count(unfinished, true));
   });
   path = world.broadcast(path);
   unfinished = broadcast_bits(world, unfinished, schema.points);
@@ -137,7 +187,7 @@ void ResultStore::State::open_file(const std::filesystem::path& name) {
     if (writes) file.emplace(path, writers, schema.columns);
   });
   mpi::on_root(world, [&] {  // before anybody measures
-    file->forget(damaged);
+    file->forget(forget);
     file->record_launch(options.launch);
   });
 }
@@ -153,7 +203,7 @@ std::shared_ptr<const std::vector<int>> ResultStore::State::layers_of(std::uint6
 void ResultStore::State::close_block() {
   if (block.empty()) return;
   const std::vector<MeasuredPoint> points = block.take();
-  write_own_rows(points);
+  writing(path, of(points), [&] { write_own_rows(points); });
   hand_in(pieces_of(points));
 }
 
@@ -210,7 +260,10 @@ bool ResultStore::State::collect() {
 
 void ResultStore::State::commit() {
   const std::vector<FinishedPoint> points = ledger.take_finished();
-  file->commit(points);
+  writing(path, of(points), [&] {
+    log_failures(path, schema, points);
+    file->commit(points);
+  });
   for (const FinishedPoint& point : points) ++(point.failure ? tally.failed : tally.done);
 }
 

@@ -184,6 +184,7 @@ void Skeleton::write_root_attributes() {
   write_attribute(root, names::schema, schema_version);
   write_attribute(root, names::numerics_identity, schema_.numerics_identity);
   write_attribute(root, names::openblas_core, schema_.openblas_core);
+  if (schema_.archive) write_attribute(root, names::finalized, std::int64_t(1));
   for (const auto& [name, value] : schema_.attributes) {
     std::visit([&, &key = name](const auto& it) { write_attribute(root, key, it); }, value);
   }
@@ -303,8 +304,10 @@ void Skeleton::write_column(const stats::Column& column) {
     expect(shape_of(axes).back() == hsize_t(column.extent), "a column is as long as the dimension it names");
   }
 
-  Dataset made = variable<double>(column.name, axes);
+  const hdf5::Space space = schema_.archive ? hdf5::Space::archive : hdf5::Space::unfilled;
+  Dataset made = variable<double>(column.name, axes, space);
   describe(made, names::roles::statistic, column.long_name, column.units, column.formula);
+  if (!column.setting.empty()) write_attribute(made.get(), names::setting, column.setting);
   name_coordinates(made, per_obs);
   if (column.run_fact) write_attribute(made.get(), names::run_fact, std::int32_t(1));
   made.close();

@@ -23,6 +23,18 @@ Converted text_in(const Item& item) {
   return {};
 }
 
+Converted texts_in(const Item& item) {
+  const auto* list = std::get_if<List>(&item.content);
+  if (!list) return {};
+  std::vector<std::string> texts;
+  for (const Item& entry : *list) {
+    const auto* text = std::get_if<std::string>(&entry.content);
+    if (!text) return {};
+    texts.push_back(*text);
+  }
+  return texts;
+}
+
 Converted boolean_in(const Item& item) {
   if (const auto* boolean = std::get_if<bool>(&item.content)) return *boolean;
   return {};
@@ -71,6 +83,8 @@ Converted converted(const Key& key, const Item& item) {
       return named_value_in(key, item);
     case Type::integers:
       return integers_in(item);
+    case Type::texts:
+      return texts_in(item);
     case Type::seed:
       return seed_in(item);
     case Type::real_or_text:

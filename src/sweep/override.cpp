@@ -46,8 +46,8 @@ Item item_of(const std::string& text, const Key& key, const Place& place) {
 bool is_axis(const Key& key, const Item& item) {
   const auto* list = std::get_if<List>(&item.content);
   if (!list) return is_generator(item);
-  return key.type != Type::integers ||
-         (!list->empty() && std::holds_alternative<List>(list->front().content));
+  const bool is_list = key.type == Type::integers || key.type == Type::texts;
+  return !is_list || (!list->empty() && std::holds_alternative<List>(list->front().content));
 }
 
 Column* find_column(Contents& contents, const std::string& key) {

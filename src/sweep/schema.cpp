@@ -43,6 +43,8 @@ bool holds(Type type, const Value& value) {
       return std::holds_alternative<NamedValue>(value);
     case Type::integers:
       return std::holds_alternative<std::vector<std::int64_t>>(value);
+    case Type::texts:
+      return std::holds_alternative<std::vector<std::string>>(value);
     case Type::seed:
       return integer;
     case Type::real_or_text:
@@ -128,6 +130,8 @@ std::string_view expected(Type type) {
       return "a name in quotes or { name = \"...\", parameter = value }";
     case Type::integers:
       return "a list of integers";
+    case Type::texts:
+      return "a list of texts in quotes";
     case Type::seed:
       return "an integer, or in quotes the digits of one below 2^64";
     case Type::real_or_text:
@@ -166,6 +170,19 @@ Complaint one_of(std::string kind, std::vector<std::string> names) {
   std::vector<Choice> choices;
   for (std::string& name : names) choices.push_back({std::move(name), {}});
   return choice_of(std::move(kind), std::move(choices));
+}
+
+Complaint each_of(std::string kind, std::vector<std::string> names, std::string where) {
+  return [kind = std::move(kind), names = std::move(names), where = std::move(where)](const Value& value) {
+    const auto* texts = std::get_if<std::vector<std::string>>(&value);
+    for (const std::string& text : texts ? *texts : std::vector<std::string>()) {
+      if (std::find(names.begin(), names.end(), text) != names.end()) continue;
+      const std::string similar = nearest(text, names);
+      return fmt::format("unknown {} {};{} choose from: {}", kind, in_quotes_briefly(text),
+                         similar.empty() ? "" : " did you mean " + similar + "?", where);
+    }
+    return std::string();
+  };
 }
 
 Spelling without_defaults(std::string key, std::vector<Choice> choices) {

@@ -20,6 +20,13 @@ std::string display_parameter(const Parameter& parameter) {
   return in_quotes_briefly(std::get<std::string>(parameter));
 }
 
+std::string list_of(const std::vector<std::string>& texts, std::string (*quoted)(std::string_view),
+                    std::string_view separator) {
+  std::vector<std::string> entries;
+  for (const std::string& text : texts) entries.push_back(quoted(text));
+  return fmt::format("[{}]", fmt::join(entries, separator));
+}
+
 struct Display {
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
@@ -27,6 +34,9 @@ struct Display {
   std::string operator()(const std::string& value) const { return in_quotes_briefly(value); }
   std::string operator()(const std::vector<std::int64_t>& value) const {
     return fmt::format("[{}]", fmt::join(value, ", "));
+  }
+  std::string operator()(const std::vector<std::string>& value) const {
+    return list_of(value, in_quotes_briefly, ", ");
   }
   std::string operator()(const NamedValue& value) const {
     if (value.parameters.empty()) return in_quotes_briefly(value.name);
@@ -45,6 +55,9 @@ struct Canonical {
   std::string operator()(const std::string& value) const { return in_quotes(value); }
   std::string operator()(const std::vector<std::int64_t>& value) const {
     return fmt::format("[{}]", fmt::join(value, ","));
+  }
+  std::string operator()(const std::vector<std::string>& value) const {
+    return list_of(value, in_quotes, ",");
   }
   std::string operator()(const NamedValue& value) const {
     std::string parameters;

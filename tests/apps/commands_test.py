@@ -35,12 +35,16 @@ OPTIONS = {
     "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--set", "--json",
              "--latency", "--bandwidth", "--measure-again", "--explain"],
     "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--max-time",
-            "--set", "--allow-mixed-numerics", "--trace"],
+            "--set", "--allow-mixed-numerics", "--retry-failed", "--shard", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
     "report": ["FILE.h5", "-o,--output"],
     "theory": ["SWEEP.toml", "--set", "--critical-line", "--json"],
     "submit": ["SWEEP.toml", "--nodes", "--time", "--cores-per-node", "--dry-run"],
     "list": ["CATALOGUE", "activations", "blocks", "initialisers", "normalizations", "statistics", "schedules", "losses"],
+    "status": ["FILE.h5", "--json"],
+    "verify": ["FILE.h5", "--json"],
+    "merge": ["FILE.h5", "-o,--output", "--prefer", "--allow-mixed-numerics"],
+    "finalize": ["FILE.h5", "OUT.h5"],
     "check": ["DIR"],
 }
 
@@ -158,6 +162,38 @@ class Commands(program.InFolder):
         self.assertEqual((relu["phase"], relu["stability"], relu["xi_grad"]), ("critical", "marginal", "inf"))
         self.assertLess(abs(relu["log10_norm_per_layer_mean"] * 2 * math.log(10) + 0.025421), 1e-6)
         self.assertLess(abs((relu["log10_norm_per_layer_std"] * 2 * math.log(10)) ** 2 - 0.051940), 1e-6)
+
+    def predicted(self, *settings):
+        row, = json.loads(self.out("theory", "sweep.toml", "--json", *(word for setting in
+                                   ("network.depth=9", "network.width=4", "init.sigma_b=0", *settings) for word in ("--set", setting))))
+        return row
+
+    def test_theory_knows_each_kind_of_block(self):
+        he = self.predicted("network.activation=relu", "init.sigma_w=[1.4142135623730951]")
+        self.assertAlmostEqual(he["dead_network_probability"], 1 - (1 - 2**-4)**8, 14)
+        self.assertAlmostEqual(he["isometry_variance"], 8 * 2, 12)  # relu's gates, and gaussian weights
+        self.assertIsNone(he["zero_state_direct"])
+
+        # 1 + a^2 per block at sigma_w = 2^(1/4).
+        residual = self.predicted("network.activation=relu", "network.block=residual", "init.sigma_w=[1.189207115002721]")
+        self.assertAlmostEqual(residual["dgrad_log10_rms_first_layer"], 8 * math.log10(2) / 2, 12)
+        self.assertAlmostEqual(residual["act_log10_q_last_layer"], 9 * math.log10(2), 12)
+        self.assertIsNone(residual["dead_network_probability"])
+
+        # f I + i o W at the zero state, f = sigmoid(1); no gate depends on what it multiplies.
+        lstm = self.predicted("network.block=lstm", "init.sigma_w=[2.0]")
+        f = 1 / (1 + math.exp(-1))
+        self.assertAlmostEqual(lstm["zero_state_direct"], f, 14)
+        self.assertAlmostEqual(lstm["zero_state_feedback"], 0.25, 14)
+        self.assertAlmostEqual(lstm["spectral_radius"], f + 0.25 * 2, 14)
+        self.assertIsNone(self.predicted("network.block=lstm", "network.input=gaussian", "init.sigma_w=[2.0]")["spectral_radius"])
+        self.assertIsNone(lstm["chi1"])
+
+    def test_theory_prints_what_belongs_to_the_blocks_of_the_sweep(self):
+        for block, has, lacks in (("dense", "P(dead)", "q last"), ("residual", "q last", "P(dead)"), ("gru", "radius", "chi1")):
+            header = self.out("theory", "sweep.toml", "--set", f"network.block={block}").splitlines()[2]
+            self.assertIn(has, header)
+            self.assertNotIn(lacks, header)
 
     def test_theory_traces_the_critical_line(self):
         line, = json.loads(self.out("theory", "sweep.toml", "--critical-line", "--json", "--set", "init.sigma_b=[0, 0.5, 1]"))

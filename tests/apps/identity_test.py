@@ -82,6 +82,28 @@ init.sigma_w = [0.5, 2.5]
 backward.shared = [false, true]
 """
 
+# Neighbours on a line and whole batches, which microbatches cut; more samples than units, and fewer.
+WHOLE_BATCHES = """
+[network]
+depth = 6
+activation = "relu"
+[init]
+scheme = "he_normal"
+[data]
+source = { name = "grid", offset = 1.0 }
+[backward]
+shared = true
+[statistics]
+preset = "lean"
+also = ["act_effective_rank", "act_stable_rank", "dgrad_lag_corr", "preact_common_share", "dgrad_log2_histogram",
+        "act_quantile_over_rms", "dgrad_scaled_underflow_fraction", "dgrad_overflow_fraction", "log10_signal_to_noise"]
+loss_scale = 10
+[sweep]
+network.width = [20, 150]
+data.batch = [17, 100]
+run.precision = ["float32", "float64"]
+"""
+
 # States of two signals cut in time, weights of every step the same, inputs at every step.
 RECURRENT = """
 [network]
@@ -199,6 +221,11 @@ class OneHash(program.InFolder):
                 self.assert_same_bits(sweep, [(2, "--stages", "2", "--bundle", "1")])
                 for file in self.folder.glob("*.h5"):
                     file.unlink()
+
+    def test_statistics_of_whole_batches(self):
+        sweep = self.write("sweep.toml", WHOLE_BATCHES)
+        self.assert_same_bits(sweep, LAYOUTS["stages"] + LAYOUTS["schedules"] + [(2, "--stages", "1", "--threads", "2")])
+
     def test_steps_in_time(self):
         sweep = self.write("sweep.toml", RECURRENT)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (None, "--bundle", "1")])

@@ -35,9 +35,9 @@ def run(*arguments, ranks=None, timeout=120, **options):
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def measure(sweep, output, *options, ranks=None):
+def measure(sweep, output, *options, ranks=None, **popen):
     """Runs a sweep to its end."""
-    ended = run("run", sweep, "-o", output, *options, ranks=ranks)
+    ended = run("run", sweep, "-o", output, *options, ranks=ranks, **popen)
     if ended.returncode != COMPLETE:
         raise AssertionError(f"{ended.args} ended with {ended.returncode}: {ended.stderr}")
     return ended

@@ -40,8 +40,13 @@ DOCUMENTED = {
                         "dgrad_log10_norm_mean dgrad_log10_norm_std dgrad_dead_sample_fraction "
                         "dgrad_log10_rms dgrad_log10_absmax dgrad_zero_fraction "
                         "wgrad_log10_norm bgrad_log10_norm weight_log10_norm wgrad_to_weight_log10 log10_noise_scale "
+                        "preact_common_share act_common_share act_effective_rank act_stable_rank preact_log2_reference "
+                        "act_log2_reference dgrad_log2_reference log10_signal_to_noise "
                         "theory_preact_log10_q theory_preact_corr theory_dgrad_log10_rms",
-    ("point", "layer", "format"): "dgrad_underflow_fraction",
+    ("point", "layer", "format"): "dgrad_underflow_fraction dgrad_scaled_underflow_fraction dgrad_overflow_fraction",
+    ("point", "layer", "bin"): "preact_log2_histogram act_log2_histogram dgrad_log2_histogram",
+    ("point", "layer", "quantile"): "preact_quantile_over_rms act_quantile_over_rms dgrad_quantile_over_rms",
+    ("point", "layer", "lag"): "dgrad_lag_corr",
     (): "block depth width activation normalization scheme sigma_b data_source batch backward_source precision",
 }
 
@@ -69,6 +74,36 @@ class ResultFile(program.InFolder):
                 for name in names.split():
                     self.assertEqual(ds[name].dims, dimensions, name)
             self.assertEqual(dict(ds.sizes) | {"point": 6, "layer": 6, "format": 6}, dict(ds.sizes))
+
+    def test_further_dimensions_have_their_coordinates(self):
+        self.measure(SWEEP)
+        for ds in self.each_engine():
+            np.testing.assert_array_equal(ds["bin"], np.arange(-40, 9))
+            np.testing.assert_array_equal(ds["quantile"], [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
+            np.testing.assert_array_equal(ds["lag"], 2 ** np.arange(8))
+            done = ds.isel(point=0)
+            median = done["act_quantile_over_rms"].sel(quantile=0.5)
+            self.assertTrue((abs(median) < 1).all())
+            np.testing.assert_allclose(done["act_log2_histogram"].sum("bin"), 1 - done["act_zero_fraction"])
+            self.assertEqual(ds["dgrad_overflow_fraction"].attrs["setting"], "loss_scale = 16")
+
+    def test_statistics_by_name_beside_a_preset(self):
+        names = ("act_effective_rank", "dgrad_log2_histogram")
+        self.measure(SWEEP.replace('preset = "full"', f'preset = "lean"\nalso = {list(names)}'.replace("'", '"')))
+        with xarray.open_dataset("out.h5") as ds:
+            self.assertIn("bin", ds.sizes)
+            self.assertNotIn("quantile", ds.sizes)
+            self.assertEqual(ds.attrs["statistics_also"], " ".join(names))
+            for name in names:
+                self.assertTrue(np.isfinite(ds[name][0]).all())
+            self.assertNotIn("act_stable_rank", ds)
+
+    def test_a_file_does_not_take_in_another_loss_scale(self):
+        sweep = self.write("sweep.toml", SWEEP)
+        program.measure(sweep, "out.h5")
+        ended = program.run("run", sweep, "-o", "out.h5", "--set", "statistics.loss_scale=8", "--set", "seed={range=[0,4]}")
+        self.assertEqual(ended.returncode, program.MISTAKE)
+        self.assertIn("dgrad_scaled_underflow_fraction with loss_scale = 16", ended.stderr)
 
     def test_statistics_are_float64_and_the_rest_is_as_documented(self):
         self.measure(SWEEP)

@@ -4,6 +4,9 @@ import torch
 
 SATURATED = 0.01
 HALF_SMALLEST = [2.0 ** -10, 2.0 ** -17, 2.0 ** -25, 2.0 ** -134, 2.0 ** -150, 0.0]  # of the formats, in their order
+TOO_LARGE = [np.nextafter(464, 500), 61440, 65520, (2 - 2 ** -8) * 2.0 ** 127, (2 - 2 ** -24) * 2.0 ** 127, np.inf]
+LOSS_SCALE = 2.0 ** 16
+BINS, PERCENTS, LAGS = np.arange(-40, 9), (1, 5, 25, 50, 75, 95, 99), 2 ** np.arange(8)
 
 
 def log10(x):
@@ -40,13 +43,49 @@ def of_counts(v):
             "underflow_fraction": [np.mean((v != 0) & (np.abs(v) <= limit)) for limit in HALF_SMALLEST]}
 
 
+def middle_of_cell(x):
+    """128 cells to an octave."""
+    if x == 0:
+        return 0.0
+    octave = 2.0 ** np.floor(np.log2(abs(x)))
+    return np.sign(x) * octave * (1 + (np.floor((abs(x) / octave - 1) * 128) + 0.5) / 128)
+
+
+def of_magnitudes(v):
+    rms, ordered = np.sqrt(np.mean(v ** 2)), np.sort(v, axis=None)
+    with np.errstate(divide="ignore"):
+        reference = np.floor(np.log2(rms))
+    octaves = np.floor(np.log2(np.abs(v[v != 0]))) - reference
+    counts = [np.sum(np.clip(octaves, BINS[0], BINS[-1]) == octave) for octave in BINS]
+    quantiles = [ordered[-(-percent * v.size // 100) - 1] for percent in PERCENTS]
+    scaled = LOSS_SCALE * np.abs(v)
+    return {"log2_reference": reference, "log2_histogram": np.array(counts) / v.size,
+            "quantile_over_rms": [middle_of_cell(x) / rms if rms > 0 else np.nan for x in quantiles],
+            "scaled_underflow_fraction": [np.mean((v != 0) & (scaled <= limit)) for limit in HALF_SMALLEST],
+            "overflow_fraction": [np.mean(scaled >= limit) for limit in TOO_LARGE]}
+
+
+def of_samples(v):
+    norms = np.linalg.norm(v, axis=1)
+    units = v / np.where(norms > 0, norms, 1)[:, None]
+    singular = np.linalg.svd(units, compute_uv=False)
+    singular = singular[singular ** 2 > len(singular) * np.finfo(float).eps * singular[0] ** 2]
+    largest, shares = singular.max(initial=0), singular / singular.sum()
+    lags = [[units[s] @ units[s + lag] for s in range(len(v) - lag) if norms[s] * norms[s + lag] > 0] for lag in LAGS]
+    pairs = ((v.sum(0) ** 2).sum() - (v ** 2).sum()) / (len(v) * (len(v) - 1))
+    with np.errstate(invalid="ignore"):
+        return {"effective_rank": np.exp(-np.sum(shares * np.log(shares))) if largest > 0 else np.nan,
+                "stable_rank": np.sum(singular ** 2) / largest ** 2, "common_share": pairs / np.mean(norms ** 2),
+                "lag_corr": [np.mean(x) if x else np.nan for x in lags]}
+
+
 def saturated_fraction(z, slope):
     largest = slope(torch.linspace(-10, 10, 20001)).abs().max()
     return (slope(z).abs() < SATURATED * largest).double().mean().item()
 
 
 def of_signal(v):
-    return {**of_moments(v), **of_norms(v), **of_counts(v)}
+    return {**of_moments(v), **of_norms(v), **of_counts(v), **of_magnitudes(v), **of_samples(v)}
 
 
 def of_matrix(weight, bias, x, z, batch):
@@ -57,6 +96,7 @@ def of_matrix(weight, bias, x, z, batch):
     figures = {"wgrad_log10_norm": log10(mean_square) / 2, "weight_log10_norm": log10(own) / 2,
                "wgrad_to_weight_log10": (log10(mean_square) - log10(own)) / 2,
                "log10_noise_scale": log10((samples.sum() - batch * mean_square) / (batch - 1) / mean_square)}
+    figures["log10_signal_to_noise"] = log10(max(0, batch / 10 ** figures["log10_noise_scale"] - 1))
     if bias is not None:
         figures["bgrad_log10_norm"] = log10(np.linalg.norm(bias.grad.numpy() / batch))
     return figures

@@ -66,6 +66,28 @@ TEST(CostModel, TilesLimitTheThreadsThatHelp) {
   EXPECT_LT(many_tiles, 0.51);  // half, and a fork of 5 us beside 134 ms
 }
 
+TEST(CostModel, RanksGrowWithTheCubeOfTheShorterSide) {
+  Costs costs = made_up_costs();
+  const std::string label = "standard+act_effective_rank";
+  for (const std::string pass : {"forward", "backward"}) {
+    costs.set("float32 statistics " + label + " " + pass, costs.at("float32 statistics standard " + pass));
+  }
+  costs.set("float32 spectrum", {1e-9});
+  const CostModel plain(costs, Precision::float32, "standard", 1);
+  const CostModel ranks(costs, Precision::float32, label, 1);
+  const auto added = [&](int width, int batch) {
+    LayerWork work = square_layer(width, 256);
+    work.batch = batch;
+    return ranks.layer(work).forward - plain.layer(work).forward;
+  };
+
+  EXPECT_NEAR(added(512, 32), 0, 1e-12);  // in the table
+  EXPECT_NEAR(added(512, 256), 1e-9 * (256.0 * 256 * 256 - 8 * 32.0 * 32 * 32), 1e-9);
+  EXPECT_NEAR(added(64, 256), 1e-9 * (64.0 * 64 * 64 - 8 * 32.0 * 32 * 32), 1e-9);
+  EXPECT_FALSE(has_spectra("standard"));
+  EXPECT_EQ(labelled_statistics(label).size(), labelled_statistics("standard").size() + 1);
+}
+
 TEST(CostModel, TheFirstLayerHasNoGradientOfItsInput) {
   const Costs costs = made_up_costs();
   const CostModel model(costs, Precision::float32, "standard", 1);

@@ -97,6 +97,23 @@ TEST(Memory, CountsThePointsOfABundleInTheLayersTheyHave) {
   EXPECT_EQ(largest_use(sweep, plan).stacked, 2);
 }
 
+TEST(Memory, CountsTheSamplesThatStatisticsKeepUntilTheBatchIsWhole) {
+  const std::string network = "depth = 100\nwidth = 128";
+  const auto use = [&](const std::string& statistics, int microbatches) {
+    const sweep::Sweep sweep = sweep_of(network + statistics);
+    return use_of(sweep, plan_of(sweep, MemoryBudget::unlimited, microbatches)).gradients;
+  };
+  const std::string ranks = "\n[statistics]\nalso = [\"act_effective_rank\"]";
+  const double samples = 64.0 * 128 * sizeof(double);
+
+  const double cut = use(ranks, 2) - use("", 2);
+  const double whole = use(ranks, 1) - use("", 1);
+
+  EXPECT_GT(cut, 100 * samples);
+  EXPECT_LT(cut, 120 * samples);
+  EXPECT_LT(whole, 20 * samples);  // of the layers at work
+}
+
 TEST(Memory, RefusesALimitBelowOneLayerAndSaysWhatIsNeeded) {
   const sweep::Sweep sweep = sweep_of("depth = 50\nwidth = 3000");
   try {

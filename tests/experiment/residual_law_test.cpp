@@ -116,6 +116,40 @@ TEST(PostactResidual, DriftsAwayFromTwoPerBlock) {
   }
 }
 
+// Backward 2 per block in wide layers, but Euler's x_l . dE/dx_l is the same number in every block, so the
+// gradient along the stream grows as the stream does, 2.9 per block: one direction of N, and soon all of it.
+// The theory beside the measurement ends before.
+TEST(PostactResidual, HasAGradientThatGrowsAsTheStreamInTheEnd) {
+  const int blocks = 60, units = 128;
+  const std::vector<MeasuredPoint> networks = measured(R"(activation = "relu", block = "postact_residual")",
+                                                       std::numbers::sqrt2, blocks, units, 8, 24);
+
+  const std::vector<double> theory = networks.front().column("theory_dgrad_log10_rms");
+  std::vector<double> excess;
+  for (const MeasuredPoint& network : networks) {
+    const std::vector<double> q = network.column("act_log10_q"), dgrad = network.column("dgrad_log10_rms");
+    const double along_stream = q.back() - q.front() - std::log10(units);
+    excess.push_back(2 * (dgrad.front() - dgrad.back()) - along_stream);
+  }
+  // The mean square of 8 normal numbers, and what lies across the stream: a factor of 4 either way, where
+  // wide layers are wrong by 10^7.
+  EXPECT_NEAR(mean_of(excess).value, 0, std::log10(4));
+
+  int known = 0;
+  for (int block = 1; block <= blocks; ++block) {
+    const auto i = std::size_t(block - 1);
+    if (std::isnan(theory[i])) continue;
+    ++known;
+    const double law = std::pow(10, 2 * theory[i]);
+    EXPECT_NEAR(law, std::pow(2, blocks - block), 1e-9 * law);
+    // A twentieth, and its own growth by the angle between the stream and what grows most.
+    expect_law(relative(mean_ratio(networks, "dgrad_log10_rms", 2, block, blocks), law), 1,
+               0.1 + (blocks - block) * finite_width_error(units));
+  }
+  EXPECT_GE(known, 4);
+  EXPECT_LE(known, 10);
+}
+
 // beta = sigma_w^4/2 of relu: q_l = q_0 + beta l, and the squared gradient of x_1 is (q_0 + beta L) / (q_0 +
 // beta) of that of x_L.
 TEST(PreNorm, GrowsLinearlyAndItsGradientLikeARatio) {

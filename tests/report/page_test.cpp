@@ -216,5 +216,32 @@ TEST(ThePage, StaysSmallForHundredsOfConfigurations) {
   EXPECT_THAT(html, HasSubstr("13 of 20 values of sigma_w are drawn, evenly chosen"));
 }
 
+TEST(Page, DrawsAHistogramByLayerWhereTheFileHasOne) {
+  SampleFile sample = two_activations();
+  const std::string without = html_of(sample, "without");
+  sample.magnitudes = true;
+
+  const std::string page = html_of(sample, "with");
+
+  EXPECT_THAT(without, Not(HasSubstr("Magnitudes of the gradient")));
+  EXPECT_THAT(page, AllOf(HasSubstr("Magnitudes of the gradient by layer"), HasSubstr("drawn for point 0")));
+  // The octaves that hold something, and no empty one beyond them.
+  const std::string figure = page.substr(page.find("<h2>Magnitudes"));
+  const std::string drawn = figure.substr(0, figure.find("</figure>"));
+  EXPECT_THAT(drawn, AllOf(HasSubstr(">-6<"), HasSubstr(">-5<")));
+  EXPECT_THAT(drawn, AllOf(Not(HasSubstr(">-7<")), Not(HasSubstr(">-4<"))));
+  EXPECT_EQ(count(page, "<figure"), count(without, "<figure") + 1);
+  EXPECT_THAT(badly_nested(drawn.substr(drawn.find("<svg"), drawn.find("</svg>") + 6 - drawn.find("<svg"))),
+              testing::IsEmpty());
+}
+
+TEST(Page, LeavesAHistogramOfAnUnmeasuredFileOut) {
+  SampleFile sample = two_activations();
+  sample.magnitudes = true;
+  for (SamplePoint& point : sample.points) point.status = store::Status::not_done;
+
+  EXPECT_THAT(html_of(sample, "unmeasured"), Not(HasSubstr("Magnitudes")));
+}
+
 }  // namespace
 }  // namespace gradflow::report

@@ -48,7 +48,8 @@ struct SampleFile {
   double chi1 = std::pow(10, -0.2);
   std::string scheme = "gaussian";
   std::string slope_key = "activation_slope";
-  bool lean = false;  ///< without the shares of elements outside a format
+  bool lean = false;        ///< without the shares of elements outside a format
+  bool magnitudes = false;  ///< with a histogram of the gradient
 
   store::FileSchema schema() const;
   double value(const std::string& column, const SamplePoint& point, int layer, int format) const;
@@ -100,6 +101,12 @@ inline store::FileSchema SampleFile::schema() const {
     schema.columns.back().extent = 2;
   }
   schema.dimensions = {{"format", "number format", std::vector<std::string>{"fp16", "fp32"}}};
+  if (magnitudes) {
+    schema.columns.push_back(layer_column("dgrad_log2_histogram"));
+    schema.columns.back().extra_dimension = "bin";
+    schema.columns.back().extent = 4;
+    schema.dimensions.push_back({"bin", "octave", std::vector<std::int64_t>{-7, -6, -5, -4}});
+  }
   schema.numerics_identity = "made up";
   schema.openblas_core = "none";
   schema.attributes = {{"sweep_file", std::string("title = \"</pre><script>\"\n")}};
@@ -118,6 +125,7 @@ inline double SampleFile::value(const std::string& column, const SamplePoint& po
     return critical_sigma_w + (critical_of_sigma_w ? point.sigma_w : 0);
   if (column == "theory_critical_stability") return double(critical_stability);
   if (column == "dgrad_zero_fraction") return 0.5;
+  if (column == "dgrad_log2_histogram") return format == 1 || format == 2 ? 0.25 : 0;
   const double threshold = (format == 0 ? -25 : -150) * std::log10(2.0);
   return log10_rms < threshold ? 0.5 : 0;  // all of the elements that are not zero
 }

@@ -25,7 +25,7 @@ BlockParts everything() {
 
 /// A layer whose every figure is some ordinary number; `needs` says what is measured, the rest stays empty.
 LayerRecord measured(const Needs& needs) {
-  const int samples = 40, width = 30;
+  const int samples = 140, width = 30;
   const auto z = random_signal<float>(samples, width, 1, 0.5);
   auto h = z.copy();
   for (int s = 0; s < samples; ++s) {
@@ -122,7 +122,19 @@ TEST(Catalogue, HoldsTheVariablesOfTheResultFile) {
                            "bgrad_log10_norm",
                            "weight_log10_norm",
                            "wgrad_to_weight_log10",
-                           "log10_noise_scale"}) {
+                           "log10_noise_scale",
+                           "log10_signal_to_noise",
+                           "act_log2_histogram",
+                           "dgrad_log2_histogram",
+                           "dgrad_log2_reference",
+                           "preact_quantile_over_rms",
+                           "dgrad_quantile_over_rms",
+                           "preact_common_share",
+                           "act_effective_rank",
+                           "act_stable_rank",
+                           "dgrad_lag_corr",
+                           "dgrad_scaled_underflow_fraction",
+                           "dgrad_overflow_fraction"}) {
     EXPECT_TRUE(names.contains(name)) << name;
   }
 }

@@ -26,6 +26,12 @@ class CommonError : public Error {
   using Error::Error;
 };
 
+/// An Error that another rank met too and tells of: this one ends in silence.
+class ToldError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A broken promise of our own: main prints it with the rank and ends the whole job.
 class BrokenPromise : public std::logic_error {
  public:

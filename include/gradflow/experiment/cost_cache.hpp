@@ -21,9 +21,11 @@ Costs read_costs(const std::filesystem::path& file, const std::string& numerics)
 std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& numerics,
                                        const Costs& costs);
 
-/// The costs a sweep needs on this machine, from the cache as far as it knows them; what is measured is kept.
+/// The costs of these kinds on this machine, from the cache as far as it knows them; what is measured is
+/// kept.
 /// @param measure_again  whatever the cache says
+/// @param kinds  cost_kinds() of a sweep
 /// @param notes  gets what the user should know
-Costs costs_for(const sweep::Sweep& sweep, bool measure_again, std::vector<std::string>& notes);
+Costs costs_for(const std::vector<CostKinds>& kinds, bool measure_again, std::vector<std::string>& notes);
 
 }  // namespace gradflow::experiment

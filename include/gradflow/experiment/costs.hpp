@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gradflow/experiment/network.hpp"
+#include "gradflow/stats/catalogue.hpp"
 
 namespace gradflow::experiment {
 
@@ -23,13 +24,15 @@ inline constexpr std::array<double, 4> cost_widths{64, 128, 256, 512};
 /// - "P product forward", "P product backward": one linear layer nobody looks at, [cost_rows][cost_widths];
 /// - "P weights D": one layer of the distribution D, [cost_widths];
 /// - "P activation A": what the activation A adds per element, {forward, backward};
-/// - "P statistics S forward", "P statistics S backward": what the preset S adds, without weight gradients,
+/// - "P statistics S forward", "P statistics S backward": what the statistics S add, without weight
+/// gradients,
 ///   [cost_rows][cost_widths];
 /// - "P step K S forward", "P step K S backward": one step in time of the kind K ("lstm fed") with the
-///   statistics of the preset S, tanh as phi, weight gradients of batches of 32; "P step K S blind ...": of a
+///   statistics S, tanh as phi, weight gradients of batches of 32; "P step K S blind ...": of a
 ///   step whose statistics nobody stores, [cost_rows][cost_widths];
 /// - "P gram": weight-gradient norms from Gram matrices, per row, sample of the batch, and feature, {1};
-/// - "P formed": weight gradients as such, per row and weight, {1}.
+/// - "P formed": weight gradients as such, per row and weight, {1};
+/// - "P spectrum": ranks of the samples, per cube of the shorter side of their matrix, {1}.
 class Costs {
  public:
   /// Replaces a series of this name.
@@ -50,10 +53,19 @@ class Costs {
 std::string_view name_of(Precision precision);
 std::string_view name_of(nn::Distribution distribution);
 
+/// The statistics of a sweep in the names of series: a preset, and what was added by name, joined by "+".
+std::string statistics_label(const sweep::Sweep& sweep);
+
+/// Those of a label that a block with these parts has.
+stats::Selection labelled_statistics(std::string_view label, const BlockParts& parts = dense_parts());
+
+/// Whether the cost of these statistics grows faster than a batch.
+bool has_spectra(std::string_view label);
+
 /// What a sweep needs to know: every name that occurs in it.
 struct CostKinds {
   Precision precision = Precision::float32;
-  std::string preset = "standard";
+  std::string statistics = "standard";  ///< a label
   std::vector<std::string> activations;
   std::vector<nn::Distribution> distributions;
   std::vector<std::string> steps = {};  ///< step_kind() of the recurrent networks
@@ -87,7 +99,8 @@ struct PassSeconds {
 class CostModel {
  public:
   /// @param threads  of a rank: tiles of 32 rows are shared by them
-  CostModel(const Costs& costs, Precision precision, std::string_view preset, int threads);
+  /// @param statistics  a label
+  CostModel(const Costs& costs, Precision precision, std::string_view statistics, int threads);
 
   /// One microbatch through a layer, the activation left out.
   PassSeconds layer(const LayerWork& work) const;
@@ -109,10 +122,13 @@ class CostModel {
 
   const Costs& costs_;
   std::string prefix_;
-  std::string preset_;
+  std::string label_;
   std::string statistics_;
   int threads_;
-  bool takes_gradients_;  ///< the preset has norms of weight gradients
+  double spectrum(const LayerWork& work) const;
+
+  bool takes_gradients_;  ///< some statistic is a norm of weight gradients
+  bool takes_spectra_;    ///< some statistic is a rank of the samples
 };
 
 /// y(x) between and beyond points of a positive function on logarithmic axes: straight lines, continued with

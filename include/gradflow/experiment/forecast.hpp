@@ -68,7 +68,7 @@ class Forecaster {
   const Costs& costs_;
   Link link_;
   Row row_;
-  std::string preset_;
+  std::string statistics_;                 ///< their label
   std::map<std::uint64_t, Point> points_;  ///< looked at so far
 };
 

@@ -10,6 +10,7 @@
 #include "gradflow/pipeline/groups.hpp"
 #include "gradflow/pipeline/partition.hpp"
 #include "gradflow/pipeline/schedule.hpp"
+#include "gradflow/stats/catalogue.hpp"
 #include "gradflow/stats/layer_selection.hpp"
 #include "gradflow/sweep/sweep.hpp"
 
@@ -45,6 +46,7 @@ struct Plan {
   std::uint64_t points_per_group = 1;
   stats::LayerSelection layers = stats::LayerSelection::parse("all");  ///< those that are stored
   double row_bytes = 0;                                                ///< of one stored layer of one point
+  stats::Needs needs;                                                  ///< of the stored statistics
   std::vector<std::string> notes;  ///< what was decided otherwise than asked for
 };
 

@@ -19,12 +19,13 @@ pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selec
 /// effective initialisation, theory, run facts.
 class Row {
  public:
-  /// The selection of a sweep: `statistics.preset` and `statistics.layers`.
+  /// The selection of a sweep: `statistics.preset`, `also`, `loss_scale` and `layers`.
   explicit Row(const sweep::Sweep& sweep);
 
   const std::shared_ptr<const stats::Columns>& columns() const noexcept { return columns_; }
   const stats::LayerSelection& selected_layers() const noexcept { return layers_; }
   double bytes_per_layer() const;  ///< of a point's table
+  stats::Needs needs() const { return stats::needed(selection_); }
   std::vector<int> layers(int depth) const { return layers_.select(depth); }
 
   /// What a stage has to measure of a bundle. It fills the statistics into tables that have room for the
@@ -45,6 +46,7 @@ class Row {
                            const std::vector<int>& layers) const;
 
   stats::Selection selection_;
+  int loss_scale_;  ///< log2
   stats::LayerSelection layers_;
   std::shared_ptr<const stats::Columns> columns_;
   std::optional<int> first_of_tied_;

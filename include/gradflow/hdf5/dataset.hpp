@@ -40,6 +40,7 @@ std::vector<Part> parts_of(const Slab& slab, std::size_t most_values);
 enum class Space {
   unfilled,  ///< at creation; whatever is there (zero in a new file)
   zero,      ///< at creation; zero
+  archive,   ///< chunk by chunk, compressed; NaN (zero for integers) where nothing is written
   none       ///< never, unless it is written: a name for the length of an axis
 };
 

@@ -64,6 +64,14 @@ struct Recurrence {
   bool operator==(const Recurrence&) const = default;
 };
 
+/// A line through the space of inputs: t u + offset v, -range <= t <= range, u and v at right angles.
+struct GridLine {
+  double range = 2;
+  double offset = 0;
+
+  bool operator==(const GridLine&) const = default;
+};
+
 /// One network with its data, ready to be measured: everything that decides the numbers, and nothing else.
 struct NetworkSpec {
   std::string block = "dense";  ///< a name of blocks()
@@ -76,6 +84,7 @@ struct NetworkSpec {
   Initialisation init;
   std::string data = "gaussian";            ///< a name of data_sources()
   double input_correlation = 0.5;           ///< c_0 of the source `correlated`
+  GridLine grid;                            ///< of the source `grid`
   std::shared_ptr<const DataSet> data_set;  ///< of a source that reads files; null for the others
   int batch = 1;
   BackwardSource backward;

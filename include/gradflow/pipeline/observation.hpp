@@ -25,6 +25,7 @@ struct Observation {
 
   Layers layers;
   stats::Selection selection;
+  int loss_scale = 0;                             ///< log2, of the loss-scaled statistics
   std::shared_ptr<const stats::Columns> columns;  ///< of the rows; the first are those of the selection
 };
 

@@ -54,8 +54,15 @@ using Selection = std::vector<const Statistic*>;
 /// @throws UserError naming the known presets
 Selection of_preset(std::string_view name, const BlockParts& parts);
 
+/// The same, and those of `also` that these blocks have. @pre every name of `also` is one of statistics()
+Selection of_preset(std::string_view name, const std::vector<std::string>& also, const BlockParts& parts);
+
 Needs needed(const Selection& selection);
-Columns columns_of(const Selection& selection);
+
+/// Whether the figures of some signal take long, so that points are better sealed side by side.
+bool takes_long_to_seal(const Needs& needs);
+/// @param loss_scale  log2, of the loss-scaled statistics
+Columns columns_of(const Selection& selection, int loss_scale = 0);
 
 /// Writes the statistics of one layer into stored layer `row`.
 /// @param first_column  of the selection in the table's columns

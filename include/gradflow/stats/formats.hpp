@@ -8,10 +8,13 @@
 namespace gradflow::stats {
 
 /// A floating-point format and where its numbers end: rounding to nearest turns every magnitude up to
-/// 2^log2_threshold, half of the smallest subnormal, into zero.
+/// 2^log2_threshold, half of the smallest subnormal, into zero, and every magnitude from
+/// overflow_mantissa * 2^overflow_exponent on, about half a step above the largest number, into none.
 struct Format {
   std::string_view name;
   int log2_threshold;
+  double overflow_mantissa;
+  int overflow_exponent;
   std::string_view doc;
 };
 

@@ -30,6 +30,11 @@ struct GradientNorms {
   /// log10 of the simple noise scale tr(Sigma) / |g|^2 (McCandlish et al. 2018), Sigma the unbiased
   /// covariance of the g_s; NaN for a batch of 1, and where relative_error leaves Sigma less than two digits.
   double log10_noise_scale() const;
+
+  /// log10 of |E g|^2, estimated without bias as |g|^2 - tr(Sigma)/B (McCandlish et al. 2018, appendix A),
+  /// over tr(Sigma)/B, the variance of the mean of the batch; -infinity if the estimate is not positive, NaN
+  /// as above.
+  double log10_signal_to_noise() const;
 };
 
 /// What is measured of one signal of a layer.
@@ -52,8 +57,10 @@ class LayerRecord {
   GradientNorms& operator[](WeightRole role);
   const GradientNorms& operator[](WeightRole role) const;
 
-  /// Frees what only a merge needs of the signals of the forward pass. @pre all of them were merged
+  /// Frees what only a merge needs of the signals of the forward pass, or of all. @pre all of them were
+  /// merged
   void seal_forward();
+  void seal();
 
  private:
   std::vector<std::pair<Role, SignalRecord>> signals_;

@@ -15,6 +15,7 @@ struct Column {
   std::string long_name;        ///< one line for a person
   std::string units;            ///< "1" where dimensionless
   std::string formula;          ///< plain text, in the letters of the README
+  std::string setting = {};     ///< what the values depend on beside the point: "loss_scale = 16"
   bool per_layer = true;        ///< false: one value per point
   std::string extra_dimension;  ///< "format", "index", ...; empty: none
   int extent = 1;               ///< length of the extra dimension
@@ -22,6 +23,12 @@ struct Column {
 };
 
 using Columns = std::vector<Column>;
+
+/// Whether two columns hold the same kind of values in the same places, whatever is said of them.
+inline bool same_shape(const Column& a, const Column& b) {
+  return a.name == b.name && a.per_layer == b.per_layer && a.extra_dimension == b.extra_dimension &&
+         a.extent == b.extent && a.run_fact == b.run_fact && a.setting == b.setting;
+}
 
 /// The values of one point, for the stored layers `first_row, first_row + 1, ...` of that point.
 ///

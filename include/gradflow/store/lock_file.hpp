@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace gradflow::store {
@@ -15,6 +17,10 @@ class LockFile {
   /// reason why
   ///         nothing can be written beside it
   static LockFile acquire(const std::filesystem::path& file);
+
+  /// Host, process and job of whoever writes `file` now; nothing if nobody does.
+  /// @pre this process does not hold the lock: to look at it would be to let go
+  static std::optional<std::string> holder_of(const std::filesystem::path& file);
 
   LockFile(LockFile&& other) noexcept
       : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}

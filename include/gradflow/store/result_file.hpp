@@ -44,6 +44,7 @@ class ResultFile {
   const std::vector<std::string>& fixed() const noexcept { return fixed_; }
   bool has(const std::string& variable) const;
   bool is_text(const std::string& variable) const;
+  hdf5::Kind kind(const std::string& variable) const;
   /// One attribute of one variable ("long_name", "units", "formula"); "" if there is none.
   std::string describe(const std::string& variable, const std::string& attribute) const;
 

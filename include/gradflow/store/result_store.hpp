@@ -18,6 +18,8 @@ namespace gradflow::store {
 struct StoreOptions {
   /// Continue a file measured under another numerics identity; from then on it says mixed_numerics.
   bool allow_mixed_numerics = false;
+  bool retry_failed = false;      ///< points that failed are to be measured again
+  std::vector<bool> wanted = {};  ///< points this launch is about, a bit for each; empty: all
   std::map<std::string, std::string> launch = {};  ///< this launch's value of each of schema.launch_facts
 
   /// A block of points is written when it reaches the first of these.
@@ -63,7 +65,8 @@ class ResultStore {
   /// Without close(), the process's hold on the file is left to its end: closing needs every rank.
   ~ResultStore();
 
-  /// For each point, whether it is still to be measured. Failed points are not: they would fail again.
+  /// For each point, whether this launch is still to measure it. Failed points are not, unless asked for:
+  /// they would fail again.
   const std::vector<bool>& unfinished() const;
 
   /// Takes some consecutive rows of a point that is not finished: a table too large to be held is handed over
@@ -95,7 +98,8 @@ class ResultStore {
   /// finish(), then closes the file and lets go of the lock. @collective over `world` @throws Error
   void close();
 
-  /// Finished points that the file held when it was opened; the same on every rank.
+  /// Finished points that the file held when it was opened, of those this launch is about; the same on every
+  /// rank.
   Tally found() const;
 
   /// Points of this rank's group that have been committed since; 0 except on the group's first rank.

@@ -37,7 +37,7 @@ using StoredLayers = std::variant<std::vector<int>, LayersOf>;
 struct Dimension {
   std::string name;
   std::string long_name;
-  std::variant<std::vector<std::string>, std::vector<std::int64_t>> values;
+  std::variant<std::vector<std::string>, std::vector<std::int64_t>, std::vector<double>> values;
 };
 
 using AttributeValue = std::variant<std::string, double, std::int64_t>;
@@ -59,6 +59,9 @@ struct FileSchema {
   std::string openblas_core;  ///< the part of it a user can choose, by OPENBLAS_CORETYPE
 
   std::vector<std::pair<std::string, AttributeValue>> attributes;  ///< further root attributes, in order
+  /// For archiving: statistics are compressed, and NaN where nothing was measured. No run writes into such a
+  /// file; one that continues it begins a new one with its points.
+  bool archive = false;
   std::vector<std::string> launch_facts;  ///< "launch_hosts", ...: one ring of texts each
 };
 

@@ -19,6 +19,7 @@ enum class Type {
   text,             ///< string
   name,             ///< NamedValue: "tanh" or { name = "leaky_relu", slope = 0.1 }
   integers,         ///< list of int64
+  texts,            ///< list of strings
   seed,             ///< int64 holding 64 bits: an integer, or the decimal digits of any uint64 in quotes
   real_or_text,     ///< double or string: 1.0 | "1/sqrt(depth)"
   integer_or_text,  ///< int64 or string: 40 | "all"
@@ -63,6 +64,10 @@ Complaint between(double low, double high);
 /// Every text or name is one of `names`, and a name comes without parameters; numbers pass.
 /// @param kind what the names are: "scheme"
 Complaint one_of(std::string kind, std::vector<std::string> names);
+
+/// Every text of a list is one of `names`, of which there are too many for a message.
+/// @param where  they are listed: "gradflow list statistics"
+Complaint each_of(std::string kind, std::vector<std::string> names, std::string where);
 
 /// A name that a key may hold, and its parameters with the values they have where a file gives none.
 struct Choice {

@@ -29,7 +29,8 @@ struct NamedValue {
 };
 
 /// What one key can hold. Reals are finite and -0 is read as 0, so equal values have equal texts.
-using Value = std::variant<bool, std::int64_t, double, std::string, NamedValue, std::vector<std::int64_t>>;
+using Value = std::variant<bool, std::int64_t, double, std::string, NamedValue, std::vector<std::int64_t>,
+                           std::vector<std::string>>;
 
 /// For people: 0.1, "gaussian", {leaky_relu, slope = 0.1}, [50, 200]. Reals in their shortest form, with a
 /// point or an exponent; long texts are cut.
@@ -42,7 +43,7 @@ std::string display(const Value& value);
 /// lower-case hex
 /// * names as texts, with parameters "leaky_relu"{slope=0.10000000000000001}: sorted by name, separated by
 /// commas
-/// * lists of integers as [50,200,100]
+/// * lists of integers as [50,200,100], of texts as ["a","b"]
 std::string canonical(const Value& value);
 
 }  // namespace gradflow::sweep

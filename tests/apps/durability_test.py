@@ -1,0 +1,168 @@
+"""Pulling the plug, again and again: kill -9 of all ranks and of one, and a disk that fills up, at random moments.
+
+Acknowledged is a point whose status 1 was seen in the file before the plug was pulled. Figures are printed.
+Called as: durability_test.py GRADFLOW MPIEXEC FAILING_DISK.so [short | full] [unittest arguments]
+"""
+import json
+import os
+import random
+import signal
+import sys
+import time
+import unittest
+
+import numpy as np
+
+import program
+import results
+
+FAILING_DISK, EXTENT = sys.argv[1:3]
+del sys.argv[1:3]
+FULL = EXTENT == "full"
+
+SWEEP = """
+[network]
+depth = 20
+width = 16
+[data]
+batch = 16
+[statistics]
+preset = "lean"
+[sweep]
+init.sigma_w = {{ linspace = [0.5, 2.5, 10] }}
+seed = {{ range = [0, {}] }}
+"""
+
+# So deep that the stages of a pipeline write their own rows.
+DEEP = SWEEP.replace("depth = 20", "depth = 1100").replace("width = 16", "width = 4").replace("batch = 16", "batch = 1")
+
+KILLS = 50 if FULL else 5
+KILLS_OF_ONE = 20 if FULL else 2
+FULL_DISKS = 10 if FULL else 2
+LONG = 120  # seconds nothing here takes, however loaded the machine
+
+
+class Durability(program.InFolder):
+    def begin(self, seeds, sweep=SWEEP):
+        self.points = 10 * seeds
+        for file in ("undisturbed.h5", "out.h5"):
+            if os.path.exists(file):
+                os.unlink(file)
+        self.write("sweep.toml", sweep.format(seeds))
+        program.measure("sweep.toml", "undisturbed.h5", ranks=2)
+        self.expected = results.contents("undisturbed.h5")
+
+    def start(self, *options, ranks, **popen):
+        process = program.start("run", "sweep.toml", "-o", "out.h5", *options, ranks=ranks, **popen)
+        self.addCleanup(lambda: process.poll() is None and program.kill(process))
+        return process
+
+    def acknowledged(self):
+        """Points with status 1, and after that their rows."""
+        if not os.path.exists("out.h5"):
+            return np.zeros(0, int), {}
+        points = np.flatnonzero(results.statuses("out.h5") == 1)
+        return points, results.rows("out.h5", points)
+
+    def committed(self):
+        return (results.statuses("out.h5") == 1).sum() if os.path.exists("out.h5") else 0
+
+    def lost(self, points, rows):
+        """How many of these are no longer what they were, in a file that must open."""
+        if len(points) == 0:
+            return 0
+        ended = program.run("verify", "--json", "out.h5")
+        self.assertIn(ended.returncode, (program.COMPLETE, program.FAILED), ended.stderr)
+        torn = set(json.loads(ended.stdout)["torn"]) & set(points.tolist())
+        gone = (results.statuses("out.h5")[points] != 1).sum()
+        return len(torn) + int(gone) + (results.rows("out.h5", points) != rows)
+
+    def finish(self, ranks=2):
+        program.measure("sweep.toml", "out.h5", ranks=ranks)
+        found = results.contents("out.h5")
+        self.assertEqual([name for name in self.expected if found.get(name) != self.expected[name]], [])
+
+    def wait_for_more(self, process, points):
+        reached = lambda: self.committed() >= points or process.poll() is not None
+        self.assertTrue(program.wait_until(reached, LONG), "the run commits points")
+
+    def test_kill_of_all_ranks_at_random_moments(self):
+        self.begin(seeds=1500 if FULL else 300)
+        chance = random.Random(5)
+        ranks, killed, lost, seen = 4, 0, 0, 0
+        while killed < KILLS and self.committed() < self.points:
+            process = self.start(ranks=ranks)
+            if killed % 2 == 0:
+                self.wait_for_more(process, self.committed() + 1)
+                time.sleep(chance.uniform(0, 0.02))
+            else:
+                time.sleep(chance.uniform(0, 1.5))  # also before MPI is up, or before the skeleton has its name
+            points, rows = self.acknowledged()
+            if process.poll() is None:
+                program.kill(process)
+                killed += 1
+            else:
+                process.communicate()
+            seen += len(points)
+            lost += self.lost(points, rows)
+            ranks = ranks % 4 + 1
+        print(f"{killed} kills of all ranks, {seen} looks at acknowledged points: {lost} lost")
+        self.assertEqual(lost, 0)
+        self.assertGreaterEqual(killed, min(KILLS, 3), "the sweep is long enough to be disturbed")
+        self.finish()
+
+    def test_kill_of_one_rank_ends_all(self):
+        self.begin(seeds=400 if FULL else 200)
+        chance = random.Random(6)
+        killed, lost, longest = 0, 0, 0.0
+        while killed < KILLS_OF_ONE and self.committed() < self.points:
+            process = self.start("--stages", chance.choice((1, 2, 4)), ranks=4)
+            self.wait_for_more(process, self.committed() + 1)
+            time.sleep(chance.uniform(0, 0.02))
+            points, rows = self.acknowledged()
+            if process.poll() is not None:
+                process.communicate()
+                continue
+            ranks = program.ranks_of(process)
+            self.assertEqual(len(ranks), 4)
+            os.kill(chance.choice(ranks), signal.SIGKILL)
+            begin = time.monotonic()
+            self.assertTrue(program.wait_until(lambda: not any(map(program.is_running, ranks)), LONG), "all ranks end")
+            longest = max(longest, time.monotonic() - begin)
+            process.communicate(timeout=LONG)
+            killed += 1
+            lost += self.lost(points, rows)
+        print(f"{killed} kills of one rank of 4: the last rank ended after {longest:.2f} s at most, {lost} points lost")
+        self.assertEqual(lost, 0)
+        self.assertGreaterEqual(killed, 1)
+        self.finish()
+
+    def test_disk_that_fills_up_at_random_moments(self):
+        chance = random.Random(7)
+        for number in range(FULL_DISKS):
+            deep = number % 2 == 1
+            stages, only = (2, str(chance.randint(0, 1))) if deep else (1, None)
+            with self.subTest(stages=stages, rank=only):
+                self.begin(20, DEEP) if deep else self.begin(40)
+                writes = chance.randint(30, 300)
+                environment = {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_WRITES": str(writes),
+                               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+                if only:
+                    environment["FAILING_DISK_RANK"] = only
+                process = self.start("--stages", stages, ranks=2, env=environment)
+                _, err = process.communicate(timeout=LONG)
+                told = [line for line in err.splitlines() if line.startswith("gradflow: ")]
+
+                self.assertEqual(process.returncode, program.FAILED, err)
+                self.assertEqual(len(told), 1, err)
+                self.assertRegex(told[0], r"rank \d: .*out\.h5: cannot write points? \d+")
+                self.assertIn("continue with the same command", told[0])
+                self.assertEqual(program.run("verify", "out.h5").returncode, program.FAILED)
+                before = self.acknowledged()
+                self.assertEqual(self.lost(*before), 0)
+                print(f"disk full after {writes} writes: {len(before[0])} of {self.points} points committed, 0 lost; {told[0]}")
+                self.finish()
+
+
+if __name__ == "__main__":
+    unittest.main()
