@@ -15,7 +15,8 @@ namespace gradflow::theory {
 ///   rate = B / ((B - 3) n (E phi^2 - E phi1 phi2))
 ///          * {n E d^2 - E d^2 x^2 - [n (E d^2 - E d1 d2 - E x1 d1 x2 d2) - E d^2 x^2] / B}.
 /// Closed for linear, relu and leaky_relu: (B - 2) / (B - 3) for linear. Quadrature to 1e-10 for the others.
-/// At width N the typical rate differs by less than 5/N, even where N < B. @return infinity for batch 2 and 3 @pre batch >= 2
+/// At width N the typical rate differs by less than 5/N, even where N < B. @return infinity for batch 2 and 3
+/// @pre batch >= 2
 /// @throws UserError if the quadrature does not converge
 double batch_norm_rate(const nn::Activation& phi, int batch);
 
