@@ -67,7 +67,10 @@ target_compile_options(gradflow_options INTERFACE
 # Highway 1.0.3 refuses -march=native on machines with half-precision units unless only the static target is built.
 target_compile_definitions(gradflow_options INTERFACE HWY_COMPILE_ONLY_STATIC HWY_DISABLE_PCLMUL_AES)
 if(GRADFLOW_SANITIZE)
-  target_compile_options(gradflow_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+  target_compile_options(gradflow_options INTERFACE -fsanitize=${GRADFLOW_SANITIZE} -fno-sanitize-recover=all
                                                     -fno-omit-frame-pointer)
-  target_link_options(gradflow_options INTERFACE -fsanitize=address,undefined)
+  target_link_options(gradflow_options INTERFACE -fsanitize=${GRADFLOW_SANITIZE})
+endif()
+if(GRADFLOW_FUZZ)
+  target_compile_options(gradflow_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()

@@ -15,6 +15,26 @@ set(GRADFLOW_TEST_ENVIRONMENT
   OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
   XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/cache)
 
+# Under a sanitizer everything takes longer, also what a test script waits for.
+set(GRADFLOW_TIMEOUT_FACTOR 1)
+if(GRADFLOW_SANITIZE)
+  set(GRADFLOW_TIMEOUT_FACTOR 10)
+endif()
+list(APPEND GRADFLOW_TEST_ENVIRONMENT GRADFLOW_TIMEOUT_FACTOR=${GRADFLOW_TIMEOUT_FACTOR})
+
+# set_timeout(SECONDS TESTS...): how long each may run, longer under a sanitizer.
+function(set_timeout seconds)
+  math(EXPR seconds "${seconds} * ${GRADFLOW_TIMEOUT_FACTOR}")
+  set_tests_properties(${ARGN} PROPERTIES TIMEOUT ${seconds})
+endfunction()
+
+# ThreadSanitizer sees only code that was compiled for it: what MPI, HDF5 and OpenBLAS do among themselves it cannot
+# judge. What oneTBB orders it is told in src/core/parallel.cpp.
+if(GRADFLOW_SANITIZE STREQUAL thread)
+  list(APPEND GRADFLOW_TEST_ENVIRONMENT
+    TSAN_OPTIONS=ignore_noninstrumented_modules=1:suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp)
+endif()
+
 # Open MPI leaves memory behind in plugins that are unloaded before the leak check, where no suppression can name them:
 # leaks are looked for where MPI does not run.
 set(GRADFLOW_MPI_TEST_ENVIRONMENT ${GRADFLOW_TEST_ENVIRONMENT} ASAN_OPTIONS=detect_leaks=0)
@@ -25,6 +45,7 @@ function(gradflow_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
+  math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * ${GRADFLOW_TIMEOUT_FACTOR}")
   string(REPLACE "." "_" target ${name})
   add_executable(${target}_test ${arg_SOURCES})
   target_link_libraries(${target}_test PRIVATE ${arg_LIBRARIES} GTest::gmock)

@@ -8,7 +8,7 @@ run=(g++ cmake ninja-build git ca-certificates openmpi-bin libopenmpi-dev libope
   libboost-dev libxxhash-dev zlib1g-dev)
 test=(libgtest-dev libgmock-dev python3 python3-h5py python3-xarray python3-h5netcdf python3-netcdf4 netcdf-bin
   python3-torch hdf5-tools slurmctld slurmd slurm-client munge libpmix-dev)
-full=(clang-14 clang-format-14 iproute2 util-linux mount e2fsprogs)
+full=(clang-14 libclang-rt-14-dev clang-format-14 iproute2 util-linux mount e2fsprogs)
 
 wanted=("${run[@]}")
 case ${1:-run} in

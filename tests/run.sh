@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with warnings as errors, and runs every test with CTest.
 #   tests/run.sh          g++, release
-#   tests/run.sh --full   then also clang 14, AddressSanitizer and UndefinedBehaviorSanitizer, and the tests of the
+#   tests/run.sh --full   then also clang 14, the sanitizers of memory and of threads, libFuzzer, and the tests of the
 #                         configuration `full`: many pulled plugs, jobs ended in every way under Slurm, several hosts and
 #                         power cuts (as root)
 set -euo pipefail
@@ -26,6 +26,8 @@ if [ $full = yes ]; then
   git ls-files '*.hpp' '*.cpp' | xargs clang-format-14 --dry-run --Werror
   check clang
   check asan-ubsan
+  check tsan
+  check fuzz
   check ci -C full
 else
   cmake/setup.sh test

@@ -13,16 +13,37 @@
 
 namespace gradflow::apps {
 
+/// One message to the user, without what a terminal would obey.
+void say(const std::string& message);
+
 /// Exit status of a sub-command; the contract of every batch script.
 enum Exit : int { complete = 0, failed = 1, mistake = 2, resumable = 75 };
 
 /// What a sub-command does once MPI is up. @collective over `world`
 using Command = std::function<int(const mpi::Communicator& world)>;
 
-/// Where a sub-command leaves what it will do.
+/// Work on files that nobody vouches for: done by one rank, in a child process with limits, without MPI.
+struct Reading {
+  std::vector<std::string> files;  ///< their sizes set the limits
+  std::function<int()> act;
+};
+
+/// Where a sub-command leaves what it will do: one reading and nothing else, or a command.
 struct Chosen {
   Command command;
+  std::optional<Reading> reading;
+  /// What the command will read under MPI, where no child can be made, so that it is tried in one before. A
+  /// reading without an act is none; one that cannot be made is left to the command to tell.
+  std::vector<std::function<Reading()>> tried_before;
 };
+
+/// Runs the reading in a child process and says what it said. A child that dies is one message and
+/// Exit::mistake. @pre MPI has not begun
+int contained(const Reading& reading);
+
+/// Tries the readings, each in a child process: what is wrong with the first that fails, or nothing.
+/// @pre MPI has not begun
+std::string complaint_of(const std::vector<std::function<Reading()>>& readings);
 
 // Each adds one sub-command, with its help, to the program. One file each.
 void add_run(CLI::App& program, Chosen& chosen);
@@ -61,6 +82,12 @@ struct SweepOptions {
 /// Reads the sweep on rank 0 and shares its text, so that a file on one node is enough. @collective
 /// @throws UserError on every rank alike
 sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& options);
+
+/// Reading the files a sweep names, end to end; without an act if it names none.
+Reading reading_of(const sweep::Sweep& sweep);
+
+/// The same of a sweep file. @throws UserError if it cannot be read
+Reading reading_of(const std::string& sweep_file, const std::vector<std::string>& overrides);
 
 /// Threads one rank can use, its share if several ranks of this host may use the same CPUs. @collective
 int threads_per_rank(const mpi::Communicator& world);

@@ -56,6 +56,20 @@ sweep::SweepPoint point_of(const ExportArguments& arguments) {
                               arguments.source, arguments.point));
 }
 
+/// Whichever form the source has. @throws UserError
+sweep::Sweep sweep_in(const ExportArguments& arguments) {
+  if (hdf5::File::is_hdf5(arguments.source)) return sweep_of(store::ResultFile::open(arguments.source));
+  return sweep::Sweep::read(arguments.source, experiment::sweep_schema(), arguments.overrides);
+}
+
+/// The source alone, not the files its sweep names.
+Reading reading_of_source(const ExportArguments& arguments) {
+  return {{arguments.source}, [=] {
+            point_of(arguments);
+            return Exit::complete;
+          }};
+}
+
 void write(const ExportArguments& arguments) {
   const sweep::SweepPoint point = point_of(arguments);
   const nn::NetworkSpec network = experiment::network_of(point);
@@ -101,6 +115,8 @@ void add_export(CLI::App& program, Chosen& chosen) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->callback([=, &chosen] {
+    chosen.tried_before = {[=] { return reading_of_source(*arguments); },
+                           [=] { return reading_of(sweep_in(*arguments)); }};
     chosen.command = [=](const mpi::Communicator& world) { return export_weights(world, *arguments); };
   });
 }

@@ -44,8 +44,6 @@ void add_commands(CLI::App& program, Chosen& chosen) {
   program.set_version_flag("--version", GRADFLOW_VERSION);
 }
 
-void say(const std::string& message) { fmt::print(stderr, "gradflow: {}\n", message); }
-
 /// The user's mistake is known to every rank; one of them speaks.
 int tell_mistake(const std::string& message) {
   if (mpi::launch_rank() == 0) say(message);
@@ -102,9 +100,13 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
 
 /// A mistake or a common error is the same on every rank, so the job ends in order; anything else ends it at
 /// once.
-int execute(const Command& command) {
+/// @param complaint  of this rank about the files it has tried
+int execute(const Command& command, const std::string& complaint) {
   try {
     const mpi::Communicator world = mpi::Communicator::world();
+    mpi::on_each(world, [&] {
+      if (!complaint.empty()) throw UserError(complaint);
+    });
     mpi::on_each(world, require_thread_safe_blas);
     return command(world);
   } catch (const UserError& error) {
@@ -124,8 +126,11 @@ int main(int argc, char** argv) {
   add_commands(program, chosen);
   try {
     if (const std::optional<int> status = parse(program, argc, argv)) return *status;
+    if (chosen.reading) return mpi::launch_rank() == 0 ? contained(*chosen.reading) : Exit::complete;
+    const bool tries = mpi::launch_rank_on_host() == 0;  // one rank for all of its host
+    const std::string complaint = tries ? complaint_of(chosen.tried_before) : "";
     mpi::Environment environment(argc, argv);
-    return execute(chosen.command);
+    return execute(chosen.command, complaint);
   } catch (const UserError& error) {
     return tell_mistake(error.what());
   } catch (const CommonError& error) {

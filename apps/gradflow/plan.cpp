@@ -249,6 +249,7 @@ void add_plan(CLI::App& program, Chosen& chosen) {
                     "the layouts that were compared, with what is predicted of each");
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
+    chosen.tried_before = {[=] { return reading_of(arguments->sweep.file, arguments->sweep.overrides); }};
     chosen.command = [=](const mpi::Communicator& world) { return plan(world, *arguments); };
   });
 }

@@ -29,8 +29,7 @@ void write_to(const std::string& path, Write write) {
   if (!out) throw Error(fmt::format("{}: writing failed: {}", path, std::strerror(errno)));
 }
 
-int report(const mpi::Communicator& world, const ReportArguments& arguments) {
-  if (world.rank() != 0) return Exit::complete;
+int report(const ReportArguments& arguments) {
   if (arguments.page.empty() && arguments.figure.empty()) {
     throw UserError("report: no output; expected -o REPORT.html or --figure FIGURE.svg");
   }
@@ -54,7 +53,7 @@ void add_report(CLI::App& program, Chosen& chosen) {
   command->add_option("-o,--output", arguments->page, "the page to write")->type_name("REPORT.html");
   command->add_option("--figure", arguments->figure, "only the main picture")->type_name("FIGURE.svg");
   command->callback([=, &chosen] {
-    chosen.command = [=](const mpi::Communicator& world) { return report(world, *arguments); };
+    chosen.reading = Reading{{arguments->file}, [=] { return report(*arguments); }};
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 #include <utility>
 
@@ -9,6 +10,7 @@
 
 #include "commands.hpp"
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/store/result_file.hpp"
 #include "progress_line.hpp"
 #include "stop_signals.hpp"
 #include "time_limit.hpp"
@@ -85,6 +87,16 @@ std::string trace_file(const std::optional<std::string>& name) {
   return name.value_or("");
 }
 
+/// A result file that is to be continued; none if there is no such file yet.
+Reading reading_of_result(const std::string& file) {
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(file, unknown)) return {};
+  return {{file}, [=] {
+            store::ResultFile::open(file).require_readable();
+            return Exit::complete;
+          }};
+}
+
 int run(const mpi::Communicator& world, const RunArguments& arguments) {
   const auto seconds_left = time_limit(arguments.max_time);
   if (arguments.output.empty())
@@ -149,6 +161,8 @@ void add_run(CLI::App& program, Chosen& chosen) {
       ->type_name("FILE.json");
   command->callback([=, &chosen] {
     catch_stop_signals();  // before MPI: an early SIGUSR1 would end the rank
+    chosen.tried_before = {[=] { return reading_of(arguments->sweep.file, arguments->sweep.overrides); },
+                           [=] { return reading_of_result(arguments->output); }};
     chosen.command = [=](const mpi::Communicator& world) { return run(world, *arguments); };
   });
 }

@@ -13,8 +13,7 @@ struct ShowArguments {
   bool json = false;
 };
 
-int show(const mpi::Communicator& world, const ShowArguments& arguments) {
-  if (world.rank() != 0) return Exit::complete;
+int show(const ShowArguments& arguments) {
   const store::ResultFile file = store::ResultFile::open(arguments.file);
   arguments.json ? report::print_json(file, std::cout, arguments.point)
                  : report::print_table(file, std::cout, arguments.point);
@@ -32,7 +31,7 @@ void add_show(CLI::App& program, Chosen& chosen) {
   command->add_option("--point", arguments->point, "this point, layer by layer")->type_name("K");
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
-    chosen.command = [=](const mpi::Communicator& world) { return show(world, *arguments); };
+    chosen.reading = Reading{{arguments->file}, [=] { return show(*arguments); }};
   });
 }
 

@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <regex>
 #include <thread>
 
@@ -8,6 +9,7 @@
 #include "commands.hpp"
 #include "gradflow/core/memory.hpp"
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/experiment/input_files.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/experiment/schema.hpp"
 #include "gradflow/mpi/agreement.hpp"
@@ -85,6 +87,23 @@ sweep::Sweep read_sweep(const mpi::Communicator& world, const SweepOptions& opti
       sweep::Sweep::parse(world.broadcast(text), options.file, experiment::sweep_schema(), options.overrides);
   mpi::on_each(world, [&] { experiment::require_networks(sweep); });
   return sweep;
+}
+
+Reading reading_of(const sweep::Sweep& sweep) {
+  Reading reading;
+  for (const auto& file : experiment::named_files(sweep)) reading.files.push_back(file.string());
+  if (reading.files.empty()) return reading;
+  reading.act = [=] {
+    experiment::read_named_files(sweep);
+    return Exit::complete;
+  };
+  return reading;
+}
+
+Reading reading_of(const std::string& sweep_file, const std::vector<std::string>& overrides) {
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(sweep_file, unknown)) return {};  // a pipe can be read only once
+  return reading_of(sweep::Sweep::read(sweep_file, experiment::sweep_schema(), overrides));
 }
 
 double seconds_of(const std::string& duration, const char* option) {

@@ -323,6 +323,7 @@ void add_theory(CLI::App& program, Chosen& chosen) {
                     "instead: the sigma_w at which gradients neither vanish nor explode, for each sigma_b");
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
+    chosen.tried_before = {[=] { return reading_of(arguments->file, arguments->overrides); }};
     chosen.command = [=](const mpi::Communicator& world) { return theory(world, *arguments); };
   });
 }

@@ -42,6 +42,12 @@ void ByteFile::read(std::span<std::uint8_t> bytes, const std::string& what) {
   }
 }
 
+std::int64_t ByteFile::most_bytes() const {
+  constexpr std::int64_t most_of_deflate = 1032;
+  const auto size = std::int64_t(std::filesystem::file_size(path_));
+  return gzdirect(file_.get()) ? size : most_of_deflate * size;
+}
+
 void ByteFile::require_end() {
   std::uint8_t next = 0;
   const int got = gzread(file_.get(), &next, 1);

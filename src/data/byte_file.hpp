@@ -19,6 +19,9 @@ class ByteFile {
   /// @throws UserError if the file ends before or is damaged
   void read(std::span<std::uint8_t> bytes, const std::string& what);
 
+  /// Bytes that the file can hold at the most, unpacked: 1032 times its size if it is gzip.
+  std::int64_t most_bytes() const;
+
   /// @throws UserError if there are more bytes
   void require_end();
 

@@ -52,15 +52,24 @@ std::int64_t bytes_of(const IdxHeader& header, const std::filesystem::path& path
   return bytes;
 }
 
+/// A header that announces more than can follow asks for memory that is never filled.
+IdxHeader read_possible_header(ByteFile& file, const std::filesystem::path& path) {
+  IdxHeader header = read_header(file, path);
+  const std::int64_t bytes = bytes_of(header, path);
+  if (bytes <= file.most_bytes()) return header;
+  throw UserError(fmt::format("{}: is truncated or damaged: it announces [{}] bytes and cannot hold them",
+                              path.string(), fmt::join(header.shape, "][")));
+}
+
 IdxHeader header_of(const std::filesystem::path& path) {
   ByteFile file(path);
-  return read_header(file, path);
+  return read_possible_header(file, path);
 }
 
 /// All of a file, which may not be longer or shorter than its header says.
 std::vector<std::uint8_t> read_whole(const std::filesystem::path& path) {
   ByteFile file(path);
-  const IdxHeader header = read_header(file, path);
+  const IdxHeader header = read_possible_header(file, path);
   std::vector<std::uint8_t> bytes(std::size_t(bytes_of(header, path)));
   file.read(bytes, "its values");
   file.require_end();
@@ -69,7 +78,6 @@ std::vector<std::uint8_t> read_whole(const std::filesystem::path& path) {
 
 void require_labels(const std::filesystem::path& path, std::int64_t samples) {
   const IdxHeader header = header_of(path);
-  bytes_of(header, path);
   if (header.shape.size() == 1 && header.samples() == samples) return;
   throw UserError(fmt::format("{}: has the shape [{}]; expected one label for each of the {} images",
                               path.string(), fmt::join(header.shape, "]["), samples));

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include <fmt/format.h>
@@ -13,6 +14,8 @@
 
 namespace gradflow::data {
 namespace {
+
+constexpr hsize_t most_units = std::numeric_limits<int>::max();
 
 /// What is known of a matrix without its numbers.
 struct Known {
@@ -126,7 +129,7 @@ class WeightsFile final : public nn::StoredWeights {
   Known known(const hdf5::File& file, const MatrixPlace& place) const {
     const hdf5::Dataset weight = open_numbers(path_, file, place.weight);
     const hdf5::Shape& shape = weight.shape();
-    if (shape.size() != 2 || hdf5::size_of(shape) == 0 || hdf5::size_of(shape) > std::size_t(1) << 31) {
+    if (shape.size() != 2 || hdf5::size_of(shape) == 0 || shape[0] > most_units || shape[1] > most_units) {
       throw UserError(fmt::format("{} has the shape [{}]; expected {}", place.weight, text_of(shape),
                                   place.transposed ? "[fan_in][fan_out]" : "[fan_out][fan_in]"));
     }

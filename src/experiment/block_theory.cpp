@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "gradflow/theory/moments.hpp"
 #include "gradflow/theory/normalization.hpp"
 #include "gradflow/theory/residual.hpp"
 
@@ -35,8 +36,19 @@ double rate_of(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   return unknown_rate;
 }
 
+/// Whether epsilon is less than a thousandth of the variance it is added to: theory knows of none.
+bool epsilon_is_negligible(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  const bool is_before = network.normalization.position == NormalizationPosition::before;
+  const theory::Moments moments(network.activation);
+  const Scaled q = Scaled::of(is_before ? 1 : sigma_w * sigma_w + sigma_b * sigma_b);
+  const Scaled mean = moments.mean(q);
+  const double variance = (moments.square(q) - mean * mean).value() * (is_before ? sigma_w * sigma_w : 1);
+  return network.normalization.epsilon <= 1e-3 * variance;
+}
+
 BlockTheory of_normalised(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   BlockTheory known;
+  if (!epsilon_is_negligible(network, sigma_w, sigma_b)) return known;
   const double rate = rate_of(network, sigma_w, sigma_b);
   if (!std::isfinite(rate)) return known;
   known.rate = rate;
@@ -84,6 +96,13 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 
+BlockTheory of_highway(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
+  theory::ResidualProfile profile = theory::predict_highway(
+      {network.activation, sigma_w, sigma_b, network.transform_bias}, network.depth());
+  forget_beyond_wide_layers(profile, network.widths[1]);
+  return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
+}
+
 /// Whether one number says how phi leaves 0.
 bool is_smooth_at_zero(const nn::Activation& phi) {
   return phi.zero_at_zero() && phi.slope(1e-30) == phi.slope(-1e-30);
@@ -117,6 +136,7 @@ BlockTheory block_theory(const nn::NetworkSpec& network) {
   const double sigma_w = network.init.effective_sigma_w(width, width);
   const double sigma_b = network.init.effective_sigma_b(width);
   if (network.block == "dense") return of_normalised(network, sigma_w, sigma_b);
+  if (network.block == "highway") return of_highway(network, sigma_w, sigma_b);
   if (network.block.ends_with("residual")) return of_residual(network, sigma_w, sigma_b);
   BlockTheory known;
   known.zero_state = zero_state_of(network, sigma_b);
@@ -127,10 +147,10 @@ std::string known_to_block_theory(const nn::NetworkSpec& network) {
   const nn::Normalization& n = network.normalization;
   const int batch = n.kind == NormalizationKind::batch ? network.batch : 0;
   const nn::Recurrence& r = network.recurrence;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", network.block, int(n.kind),
                      int(n.position), n.epsilon, n.scale, n.shift, batch, network.residual.branch,
                      network.residual.skip, network.residual.branch_layers, int(r.input), r.leak,
-                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), r.stack);
+                     r.forget_gate, r.forget_bias, r.t_max.value_or(0), r.stack, network.transform_bias);
 }
 
 }  // namespace gradflow::experiment

@@ -13,7 +13,7 @@ namespace {
 /// Two points of one plan for which bundled_points() gives the same answer.
 bool equal_in_size(const nn::NetworkSpec& a, const nn::NetworkSpec& b) {
   return a.block == b.block && a.batch == b.batch && a.init.scheme == b.init.scheme &&
-         a.init.sigma_b == b.init.sigma_b && a.widths == b.widths;
+         a.init.sigma_b == b.init.sigma_b && a.widths == b.widths && a.jacobian == b.jacobian;
 }
 
 /// What bundled_points() said of a network.

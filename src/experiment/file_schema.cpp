@@ -219,6 +219,11 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.columns = *row.columns();
   schema.layer_coordinates = layer_coordinates_of(sweep, row);
   schema.dimensions = dimensions_of(schema.columns);
+  if (row.directions() > 0) {
+    std::vector<std::int64_t> indices(static_cast<std::size_t>(row.directions()));
+    std::iota(indices.begin(), indices.end(), 1);
+    schema.dimensions.push_back({"index", "direction, from 1", std::move(indices)});
+  }
   schema.numerics_identity = identity.text();
   schema.openblas_core = identity.openblas_core;
   schema.attributes = attributes_of(sweep);

@@ -9,6 +9,7 @@
 #include "gradflow/experiment/memory.hpp"
 #include "gradflow/experiment/stream.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/directions.hpp"
 #include "sample.hpp"
 
 namespace gradflow::experiment {
@@ -35,7 +36,7 @@ bool cost_alike(const nn::Bundle& a, const nn::Bundle& b) {
     return x.block == y.block && x.widths == y.widths && x.batch == y.batch &&
            x.recurrence.stack == y.recurrence.stack && x.recurrence.input == y.recurrence.input &&
            x.activation.name() == y.activation.name() &&
-           x.init.scheme->distribution == y.init.scheme->distribution;
+           x.init.scheme->distribution == y.init.scheme->distribution && x.jacobian == y.jacobian;
   };
   return std::ranges::equal(a, b, alike);
 }
@@ -52,6 +53,27 @@ PassSeconds activation_of(const CostModel& model, std::span<const nn::NetworkSpe
     all += share;
   }
   return {mean.forward / all, mean.backward / all};
+}
+
+/// Directions of the points' Jacobians through one layer: a backward pass of as many rows; QR of them and a
+/// product of their factors in float64, at a third and at all of the rate of products.
+double jacobian_seconds(const CostModel& model, std::span<const nn::NetworkSpec> points, int layer,
+                        Precision precision) {
+  double seconds = 0;
+  for (const nn::NetworkSpec& network : points) {
+    const auto& request = network.jacobian;
+    if (!request || layer <= request->from || layer > request->to) continue;
+    const double k = nn::first_directions(network);
+    const double in = network.widths.fan_in(layer);
+    const double out = network.widths.fan_out(layer);
+    const LayerWork work{int(in), int(out), padded_rows(int(k)), 1, false, false};
+    const double pass =
+        model.layer(work).backward * double(nn::parts_of(network).matrices.size()) * nn::gates_of(network);
+    const double in_float64 = precision == Precision::float64 ? 1 : 2;
+    seconds += pass + in_float64 * model.layer(work).backward * (3 * 4 * k * k * in + 2 * k * k * k) /
+                          (2 * k * in * out);
+  }
+  return seconds;
 }
 
 /// Adds `weight` times one stage's price.
@@ -161,6 +183,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   for (int stage = 0; stage < stages; ++stage) {
     pipeline::StageCost cost{0, 0, 0, 0};
     double stage_weights = 0;
+    double directions = 0;
     const pipeline::BlockRange blocks = partition.blocks_of(stage);
     for (int layer = blocks.first + 1; layer <= blocks.end; ++layer) {
       if (nn::points_with_layer(bundle, layer) != points) {
@@ -186,6 +209,8 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
       cost.forward_seconds += seconds.forward + elements * activation.forward;
       cost.backward_seconds += seconds.backward + elements * activation.backward;
       stage_weights = tied ? weights : stage_weights + generations * weights;
+      const auto present = std::span(bundle).first(std::size_t(points));
+      directions += jacobian_seconds(model, present, layer, precision);
     }
     cost.backward_seconds += forward_again * cost.forward_seconds;
     double bytes = 0;
@@ -196,7 +221,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
     }
     cost.message_seconds = link_.latency_seconds + bytes / link_.bytes_per_second;
     price.stages.push_back(cost);
-    price.weights.push_back(stage_weights);
+    price.weights.push_back(stage_weights + directions);
   }
   return price;
 }

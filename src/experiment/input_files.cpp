@@ -87,6 +87,17 @@ void read_data_of(const sweep::SweepPoint& point, bool feeds, bool judges) {
   });
 }
 
+void read_weights(const nn::StoredWeights& stored) {
+  for (int layer = 1; layer <= stored.layers(); ++layer) {
+    for (const WeightRole role :
+         {WeightRole::first, WeightRole::second, WeightRole::input, WeightRole::transform}) {
+      if (!stored.has(layer, role)) continue;
+      stored.unit_weights(layer, role);
+      if (stored.bias_scale(layer, role) > 0) stored.unit_bias(layer, role);
+    }
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const nn::DataSet> data_set_of(const sweep::SweepPoint& point) {
@@ -107,6 +118,29 @@ std::shared_ptr<const nn::StoredWeights> stored_weights_of(const sweep::SweepPoi
     require_given(value, "path");
     return library.get(description(point, value),
                        [&] { return data::open_weights(path_in(point, value, "path")); });
+  });
+}
+
+std::set<std::filesystem::path> named_files(const sweep::Sweep& sweep) {
+  std::set<std::filesystem::path> files;
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    const auto add = [&](std::string_view key, const char* parameter) {
+      const std::filesystem::path file = path_in(point, point.name(key), parameter);
+      if (!file.empty()) files.insert(file);
+    };
+    for (const char* parameter : {"images", "path"}) add("data.source", parameter);
+    if (point.name("data.source").name == "idx") add("data.source", "labels");  // of hdf5 it is a dataset
+    if (point.name("init.scheme").name == "file") add("init.scheme", "path");
+  });
+  return files;
+}
+
+void read_named_files(const sweep::Sweep& sweep) {
+  for_each_network(sweep, [&](const sweep::SweepPoint& point) {
+    read_data_of(point, true, true);
+    const auto stored = stored_weights_of(point);
+    if (!stored) return;
+    at_key(point, "init.scheme", [&] { read_weights(*stored); });
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include "gradflow/experiment/row.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/directions.hpp"
 #include "gradflow/nn/weight_gradient.hpp"
 #include "gradflow/stats/layer_record.hpp"
 #include "sample.hpp"
@@ -200,6 +201,25 @@ struct LayerBytes {
   double accumulated;   ///< of all points, from the first microbatch to the last
 };
 
+/// The directions of the points' Jacobians: what every point keeps, a message of all, and one at work with
+/// its repeated tape. The singular values at the end take as much again in every thread.
+double jacobian_bytes(const Work& work) {
+  double kept = 0, at_work = 0, at_end = 0;
+  for (const nn::NetworkSpec& point : work.bundle) {
+    if (!point.jacobian) continue;
+    const double k = nn::first_directions(point);
+    const double width = widest_signal(point.widths);
+    const double square = sizeof(double) * k * k;
+    const double rows = sizeof(double) * k * width * work.state_signals;
+    kept += square + 2 * (square + rows);
+    const double row = work.row_bytes(int(width));
+    at_work = std::max(
+        at_work, 5 * square + 4 * rows + padded_rows(int(k)) * (work.taped_signals + 4 * work.gates) * row);
+    at_end = std::max(at_end, 4 * square);
+  }
+  return kept + std::max(at_work, std::min(work.points, work.plan.threads) * at_end);
+}
+
 /// How many of the layers lie in the blocks.
 double rows_between(const std::vector<int>& layers, pipeline::BlockRange blocks) {
   const auto first = std::ranges::lower_bound(layers, blocks.first + 1);
@@ -234,6 +254,7 @@ struct Demand {
     // Highest inside a block with gates: each gate beside its slope, and all of them stacked.
     at_work += (work.gates > 1 ? 2 + 4 * work.gates : 4) * stage.state_bytes / work.state_signals;
     at_work += tied_bytes(work, present) + most_kept;
+    at_work += jacobian_bytes(work);
     waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
   }
 
@@ -318,8 +339,9 @@ double missing_bytes(const MemoryUse& use, const Plan& plan) { return use.total(
 
 /// A sweep's axis that changes how much memory a point takes.
 bool changes_size(const sweep::Axis& axis) {
-  constexpr std::array keys{"network.block",  "network.depth", "network.stack", "network.width",
-                            "network.widths", "network.input", "data.batch",    "run.precision"};
+  constexpr std::array keys{"network.block", "network.depth",  "network.stack",
+                            "network.width", "network.widths", "network.input",
+                            "data.batch",    "run.precision",  "jacobian.directions"};
   return std::ranges::any_of(axis.columns, [&](const sweep::Column& column) {
     return std::ranges::find(keys, column.key) != keys.end();
   });
@@ -329,7 +351,8 @@ bool changes_size(const sweep::Axis& axis) {
 double size_of(const sweep::SweepPoint& point) {
   const nn::NetworkSpec network = network_of(point);
   const double gates = nn::gates_of(network);
-  double size = 0;
+  const double directions = network.jacobian ? nn::first_directions(network) : 0;
+  double size = 2 * directions * directions;
   for (int layer = 1; layer <= network.depth(); ++layer) {
     const double in = network.widths.fan_in(layer);
     const double out = gates * network.widths.fan_out(layer);

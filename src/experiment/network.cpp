@@ -300,6 +300,68 @@ nn::Recurrence recurrence_of(const sweep::SweepPoint& point) {
           .stack = stack_of(point)};
 }
 
+/// The layer that the Jacobian is of, or is taken with respect to.
+int jacobian_layer(const sweep::SweepPoint& point, std::string_view key, int fallback) {
+  if (!point.has(key)) return fallback;
+  const auto* layer = std::get_if<std::int64_t>(&point.at(key));
+  return layer ? int(*layer) : fallback;
+}
+
+/// @throws UserError unless it is of two layers that exist
+nn::JacobianRequest jacobian_between(const sweep::SweepPoint& point, int depth) {
+  const std::int64_t most = depth;
+  for (const char* key : {"jacobian.from", "jacobian.to"}) {
+    const auto* layer = point.has(key) ? std::get_if<std::int64_t>(&point.at(key)) : nullptr;
+    if (layer && *layer > most) {
+      throw point.error(key, fmt::format("read {}, but the network has {} layers; expected at most {}",
+                                         *layer, depth, most));
+    }
+  }
+  nn::JacobianRequest request;
+  request.from = jacobian_layer(point, "jacobian.from", 1);
+  request.to = jacobian_layer(point, "jacobian.to", depth);
+  if (request.from < request.to) return request;
+  throw point.error(
+      point.has("jacobian.from") ? "jacobian.from" : "jacobian.directions",
+      fmt::format("the Jacobian from layer {} to layer {} has no factor; expected jacobian.from "
+                  "below jacobian.to (\"last\" is {})",
+                  request.from, request.to, depth));
+}
+
+std::optional<nn::JacobianRequest> jacobian_of(const sweep::SweepPoint& point,
+                                               const nn::NetworkSpec& network) {
+  if (!point.has("jacobian.directions")) {
+    for (const char* key : {"jacobian.from", "jacobian.to"}) {
+      if (!point.has(key)) continue;
+      throw point.error(key, "is given without jacobian.directions; write directions = \"all\" or a number");
+    }
+    return std::nullopt;
+  }
+  if (network.normalization.kind == nn::NormalizationKind::batch) {
+    throw point.error("jacobian.directions",
+                      "is given, but batch normalization couples the samples of a batch, and the Jacobian is "
+                      "that of one sample; leave the table [jacobian] or the normalization out");
+  }
+  if (network.recurrence.stack > 1) {
+    throw point.error(
+        "jacobian.directions",
+        "is given, but the state of stacked levels is not one vector; leave the table [jacobian] "
+        "out, or network.stack");
+  }
+  nn::JacobianRequest request = jacobian_between(point, network.depth());
+  const int most = std::min(network.widths[request.from], network.widths[request.to]);
+  const auto* number = std::get_if<std::int64_t>(&point.at("jacobian.directions"));
+  if (number && *number > most) {
+    throw point.error("jacobian.directions",
+                      fmt::format("read {}, but the Jacobian from layer {} to layer {} has {} directions; "
+                                  "expected \"all\" or at most {}",
+                                  *number, request.from, request.to, most, most));
+  }
+  request.directions = number ? int(*number) : most;
+  request.all = request.directions == most && (!number || most == network.widths[request.to]);
+  return request;
+}
+
 /// Index distance of neighbouring values of each axis; the last axis is fastest.
 std::vector<std::uint64_t> strides_of(const sweep::Sweep& sweep) {
   std::vector<std::uint64_t> strides(sweep.axes().size(), 1);
@@ -319,6 +381,12 @@ bool names_something(const sweep::Axis& axis) {
       "network.input",   "network.stack",  "network.branch_layers", "init.scheme",
       "backward.source", "data.source",    "network.forget_gate",   "network.input_width"};
   return has_one_of(axis, structural);
+}
+
+/// Which Jacobian is asked for.
+bool changes_jacobian(const sweep::Axis& axis) {
+  constexpr std::array<std::string_view, 3> keys{"jacobian.directions", "jacobian.from", "jacobian.to"};
+  return has_one_of(axis, keys);
 }
 
 /// What decides, beside names, whether a scheme can be used.
@@ -356,11 +424,12 @@ bool sizes_something(const sweep::Axis& axis) {
   });
 }
 
-/// Whether some point has weights from a file, or another source than independent numbers.
+/// Whether some point has a Jacobian, weights from a file, or another source than independent numbers.
 bool is_particular(const sweep::Sweep& sweep) {
   bool particular = false;
   for_each_combination(sweep, names_something, [&](const sweep::SweepPoint& point) {
-    particular = particular || point.name("data.source").name != "gaussian" ||
+    particular = particular || point.has("jacobian.directions") || point.has("jacobian.from") ||
+                 point.has("jacobian.to") || point.name("data.source").name != "gaussian" ||
                  takes_data_step_by_step(point) || point.name("init.scheme").name == "file";
   });
   return particular;
@@ -389,6 +458,7 @@ nn::NetworkSpec network_of(const sweep::SweepPoint& point) {
   network.backward.shared = point.boolean("backward.shared");
   network.seed = point.seed("seed");
   require_fitting(point, network);
+  network.jacobian = jacobian_of(point, network);
   return network;
 }
 
@@ -414,8 +484,19 @@ void for_each_network(const sweep::Sweep& sweep, const std::function<void(const 
   const bool particular = is_particular(sweep);
   for_each_combination(
       sweep,
-      [=](const sweep::Axis& axis) { return names_something(axis) || (particular && sizes_something(axis)); },
+      [=](const sweep::Axis& axis) {
+        return names_something(axis) || changes_jacobian(axis) || (particular && sizes_something(axis));
+      },
       visit);
+}
+
+int most_directions(const sweep::Sweep& sweep) {
+  int most = 0;
+  for_each_network(sweep, [&](const sweep::SweepPoint& point) {
+    if (!point.has("jacobian.directions")) return;
+    most = std::max(most, network_of(point).jacobian->directions);
+  });
+  return most;
 }
 
 void require_networks(const sweep::Sweep& sweep) {

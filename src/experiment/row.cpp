@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "gradflow/experiment/jacobian.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/block.hpp"
 
@@ -113,6 +114,8 @@ Row::Row(const sweep::Sweep& sweep)
     return first;
   };
   if (has_tied_weights(sweep, selection_)) first_of_tied_ = append(tied_columns(most_levels(sweep)));
+  directions_ = most_directions(sweep);
+  if (directions_ > 0) first_of_jacobian_ = append(jacobian_columns(directions_));
   first_of_initialisation_ = append(initialisation_columns());
   first_of_theory_ = append(prediction_columns());
   first_of_run_facts_ = append(run_fact_columns());
@@ -158,6 +161,7 @@ stats::PointTable Row::table(const nn::NetworkSpec& network, pipeline::PointResu
   for (std::size_t level = 0; level < result.tied_wgrad_squared.size(); ++level) {
     table.values(*first_of_tied_)[level] = result.tied_wgrad_squared[level].log10() / 2;
   }
+  if (first_of_jacobian_) fill(table, *first_of_jacobian_, network, prediction, result.jacobian);
   complete(table, network, prediction);
   table.values(first_of_run_facts_)[0] = wall_seconds;
   return table;

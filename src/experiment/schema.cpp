@@ -1,6 +1,9 @@
 #include "gradflow/experiment/schema.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "gradflow/core/errors.hpp"
 #include "gradflow/nn/activation.hpp"
@@ -94,6 +97,23 @@ std::vector<Assignment> spell_widths(const Value& value) {
   const auto is_other = [&](std::int64_t width) { return width != widths.front(); };
   if (widths.size() < 2 || std::ranges::any_of(widths, is_other)) return {{"network.widths", value}};
   return {{"network.depth", std::int64_t(widths.size()) - 1}, {"network.width", widths.front()}};
+}
+
+/// A text that stands for a number known later, beside integers.
+Complaint number_or(std::string text, std::int64_t least) {
+  return [=](const Value& value) -> std::string {
+    if (const auto* number = std::get_if<std::int64_t>(&value))
+      return sweep::at_least(double(least))(*number);
+    if (std::get<std::string>(value) == text) return "";
+    return fmt::format("read {}; expected \"{}\" or an integer from {}", sweep::display(value), text, least);
+  };
+}
+
+/// Said or not, the default is one configuration.
+sweep::Spelling without_default(std::string key, Value fallback) {
+  return [key = std::move(key), fallback = std::move(fallback)](const Value& value) {
+    return value == fallback ? std::vector<Assignment>{} : std::vector<Assignment>{{key, value}};
+  };
 }
 
 std::string complain_of_layers(const Value& value) {
@@ -218,6 +238,29 @@ std::vector<std::string> statistic_names() {
   return names;
 }
 
+/// None has a default, so that a sweep without a Jacobian has no variable of it in its file.
+std::vector<Key> jacobian_keys() {
+  return {
+      {"jacobian.directions",
+       Type::integer_or_text,
+       {},
+       "of the Jacobian of the first sample, or \"all\": Lyapunov exponents; with all, singular values",
+       number_or("all", 1)},
+      {"jacobian.from",
+       Type::integer,
+       {},
+       "the Jacobian is taken with respect to the signal of this layer; 1 unless given",
+       sweep::between(1, most_layers),
+       without_default("jacobian.from", std::int64_t(1))},
+      {"jacobian.to",
+       Type::integer_or_text,
+       {},
+       "the Jacobian is of the signal of this layer; \"last\" unless given",
+       number_or("last", 2),
+       without_default("jacobian.to", std::string("last"))},
+  };
+}
+
 std::vector<Key> run_keys() {
   std::vector<Key> keys{
       {"title", Type::text, std::string(), "one line about the sweep", {}},
@@ -241,7 +284,7 @@ std::vector<Key> run_keys() {
 std::vector<Key> every_key() {
   std::vector<Key> all;
   for (const std::vector<Key>& section :
-       {network_keys(), recurrence_keys(), initialisation_keys(), data_keys(), run_keys()}) {
+       {network_keys(), recurrence_keys(), initialisation_keys(), data_keys(), jacobian_keys(), run_keys()}) {
     all.insert(all.end(), section.begin(), section.end());
   }
   return all;

@@ -33,9 +33,24 @@ Datatype type_of(const Attribute& attribute) {
   return {H5Aget_type(attribute.get()), "cannot tell the type of an attribute"};
 }
 
+/// What no attribute of ours or of Keras comes near; a crafted one may announce anything.
+constexpr hssize_t most_values = 1 << 20;
+constexpr std::size_t longest_fixed_text = 1 << 24;
+
 hssize_t count_of(const Attribute& attribute) {
   const Dataspace space(H5Aget_space(attribute.get()), "cannot tell the shape of an attribute");
-  return H5Sget_simple_extent_npoints(space.get());
+  const hssize_t count =
+      check(H5Sget_simple_extent_npoints(space.get()), "cannot count an attribute's values");
+  if (count > most_values) throw Error("an attribute announces " + std::to_string(count) + " values");
+  return count;
+}
+
+std::size_t text_bytes(const Datatype& type, std::size_t count) {
+  const std::size_t bytes = H5Tget_size(type.get());
+  if (bytes == 0 || bytes > longest_fixed_text / std::max<std::size_t>(count, 1)) {
+    throw Error("an attribute announces texts of " + std::to_string(bytes) + " bytes");
+  }
+  return bytes;
 }
 
 std::string read_free_text(const Attribute& attribute, const std::string& name) {
@@ -48,7 +63,7 @@ std::string read_free_text(const Attribute& attribute, const std::string& name) 
 }
 
 std::string read_fixed_text(const Attribute& attribute, const Datatype& type, const std::string& name) {
-  std::string text(H5Tget_size(type.get()), '\0');
+  std::string text(text_bytes(type, 1), '\0');
   check(H5Aread(attribute.get(), type.get(), text.data()), "cannot read attribute " + name);
   return text.substr(0, text.find('\0'));
 }
@@ -133,7 +148,7 @@ std::vector<std::string> read_free_texts(const Attribute& attribute, const Datat
 
 std::vector<std::string> read_fixed_texts(const Attribute& attribute, const Datatype& type, std::size_t count,
                                           const std::string& name) {
-  const std::size_t size = H5Tget_size(type.get());
+  const std::size_t size = text_bytes(type, count);
   std::string all(size * count, '\0');
   check(H5Aread(attribute.get(), type.get(), all.data()), "cannot read attribute " + name);
   std::vector<std::string> texts;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "gradflow/core/errors.hpp"
+#include "gradflow/hdf5/soundness.hpp"
 
 namespace gradflow::hdf5 {
 namespace {
@@ -60,6 +61,16 @@ void require_within(const Slab& slab, const Shape& shape) {
   }
 }
 
+/// HDF5 hands on the lengths of a crafted file whose product is no 64-bit number.
+void require_countable(const Shape& shape, const std::string& name) {
+  hsize_t bytes = 16;
+  for (const hsize_t length : shape) {
+    if (__builtin_mul_overflow(bytes, std::max<hsize_t>(length, 1), &bytes)) {
+      throw Error("dataset " + name + " announces more values than can be counted");
+    }
+  }
+}
+
 Dataspace selection(const DatasetHandle& dataset, const Slab& slab) {
   Dataspace space(H5Dget_space(dataset.get()), "cannot tell the shape of a dataset");
   if (!slab.start.empty()) {
@@ -108,6 +119,7 @@ Dataset::Dataset(DatasetHandle handle, std::string name)
   if (!shape_.empty()) {
     check(H5Sget_simple_extent_dims(space.get(), shape_.data(), nullptr), "cannot measure " + name_);
   }
+  require_countable(shape_, name_);
 }
 
 Dataset Dataset::create(const File& file, const std::string& name, hid_t type, const Shape& shape,
@@ -139,8 +151,9 @@ Dataset Dataset::create_characters(const File& file, const std::string& name, co
 }
 
 Dataset Dataset::open(const File& file, const std::string& name) {
-  return {DatasetHandle(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), "cannot open dataset " + name),
-          name};
+  DatasetHandle handle(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), "cannot open dataset " + name);
+  require_own_storage(handle.get(), name);  // before its shape is asked for, which may open other files
+  return {std::move(handle), name};
 }
 
 Kind Dataset::kind() const {
@@ -160,8 +173,12 @@ void Dataset::write(const Slab& slab, hid_t type, const void* values, std::size_
   }
 }
 
-void Dataset::read(const Slab& slab, hid_t type, void* values, std::size_t value_bytes) const {
+void Dataset::require_readable(const Slab& slab) const {
   require_within(slab, shape_);
+  require_stored(get(), name_, size_of(slab.count));
+}
+
+void Dataset::read(const Slab& slab, hid_t type, void* values, std::size_t value_bytes) const {
   for (const auto& [part, offset] : parts_of(slab, most_bytes_per_call / value_bytes)) {
     const Dataspace memory = dataspace(part.count);
     const Dataspace place = selection(handle_, part);
@@ -185,6 +202,7 @@ void Dataset::write_characters(const Slab& slab, const std::string& characters) 
 
 std::vector<std::string> Dataset::read_texts(const Slab& slab) const {
   const Datatype type = free_text();
+  require_readable(slab);
   std::vector<char*> starts(size_of(slab.count), nullptr);
   read(slab, type.get(), starts.data(), sizeof(char*));
   std::vector<std::string> texts;
@@ -198,6 +216,7 @@ std::vector<std::string> Dataset::read_texts(const Slab& slab) const {
 
 std::string Dataset::read_characters(const Slab& slab) const {
   const Datatype type = fixed_text(1);
+  require_readable(slab);
   std::string characters(size_of(slab.count), '\0');
   read(slab, type.get(), characters.data(), 1);
   return characters;

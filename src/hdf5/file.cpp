@@ -1,5 +1,8 @@
 #include "gradflow/hdf5/file.hpp"
 
+#include "gradflow/core/errors.hpp"
+#include "gradflow/hdf5/soundness.hpp"
+
 namespace gradflow::hdf5 {
 namespace {
 
@@ -26,6 +29,14 @@ herr_t append_name(hid_t, const char* name, const H5L_info_t*, void* names) {
   return 0;
 }
 
+/// A soft link may lead in a circle, an external one to any file of the host.
+void require_hard_link(hid_t file, const std::string& name) {
+  H5L_info_t link = {};
+  check(H5Lget_info(file, name.c_str(), &link, H5P_DEFAULT), "cannot look at " + name);
+  if (link.type == H5L_TYPE_HARD) return;
+  throw Error(name + " is a link to somewhere else, which is not followed; expected what it leads to");
+}
+
 }  // namespace
 
 File File::create(const std::filesystem::path& path) {
@@ -36,6 +47,7 @@ File File::create(const std::filesystem::path& path) {
 }
 
 File File::open_read_only(const std::filesystem::path& path) {
+  require_sound_superblock(path);
   const PropertyList access = access_properties();
   return File(
       FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "cannot open " + path.string()));
@@ -59,6 +71,7 @@ bool File::has(const std::string& name) const {
   for (std::size_t end = name.find('/');; end = name.find('/', end + 1)) {
     const std::string part = name.substr(0, end);
     if (check(H5Lexists(get(), part.c_str(), H5P_DEFAULT), what) == 0) return false;
+    require_hard_link(get(), part);
     if (end == std::string::npos) return true;
     H5O_info_t found = {};
     check(H5Oget_info_by_name(get(), part.c_str(), &found, H5P_DEFAULT), what);

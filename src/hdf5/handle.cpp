@@ -22,6 +22,7 @@ void prepare_library() {
   static const bool ready = [] {
     H5dont_atexit();
     H5open();
+    H5Lunregister(H5L_TYPE_EXTERNAL);  // no file may name another
     return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   }();
   (void)ready;

@@ -68,6 +68,11 @@ int launch_rank() {
   return tasks_of_slurm_step() ? number_in("SLURM_PROCID").value_or(0) : 0;
 }
 
+int launch_rank_on_host() {
+  if (const auto rank = number_in("OMPI_COMM_WORLD_LOCAL_RANK")) return *rank;
+  return tasks_of_slurm_step() ? number_in("SLURM_LOCALID").value_or(0) : 0;
+}
+
 int launch_size() {
   if (const auto size = number_in("OMPI_COMM_WORLD_SIZE")) return *size;
   return tasks_of_slurm_step().value_or(1);

@@ -27,7 +27,8 @@ int dense_tape(const NetworkSpec& network) {
 
 constexpr std::array block_catalogue{
     BlockRow{"dense", make_dense<float>, make_dense<double>, Dense<float>::parts, dense_tape,
-             Entry::preactivation, "fully connected: z = W h + b, h = phi(z)"},
+             Entry::preactivation, "fully connected: z = W h + b, h = phi(z)", false, 1, nullptr,
+             JacobianSignal::preactivation},
     BlockRow{"residual", make_residual<float>, make_residual<double>, residual_parts, residual_tape,
              Entry::output, "two matrices: x + branch_scale (W2 phi(W1 x + b1) + b2)"},
     BlockRow{"preact_residual", make_preact_residual<float>, make_preact_residual<double>, residual_parts,
@@ -46,7 +47,7 @@ constexpr std::array block_catalogue{
     BlockRow{
         "lstm", make_lstm<float>, make_lstm<double>, lstm_parts, lstm_tape, Entry::output,
         "a step in time: c_t = f c_{t-1} + i phi(W h_{t-1} + b + W_x x_t), h_t = o phi(c_t), gates i, f, o",
-        true, 2, lstm_gates},
+        true, 2, lstm_gates, JacobianSignal::cell},
 };
 
 }  // namespace

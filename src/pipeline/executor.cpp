@@ -147,7 +147,8 @@ class Executor {
   void end_stream() {
     actions_.end();
     if (is_last()) return;
-    const Packet<Real> end{.header = {.job = PacketHeader::end_of_stream}, .failures = {}, .state = {}};
+    const Packet<Real> end{
+        .header = {.job = PacketHeader::end_of_stream}, .failures = {}, .state = {}, .directions = {}};
     const std::size_t posted = messages_ahead(schedule_, group_.size(), group_.rank());
     for (std::size_t i = 0; i < posted; ++i) send(end, +1, forward_tag);
   }
@@ -216,7 +217,8 @@ class Executor {
     if (!is_first()) x = receive_forward(job, action);
     State<Real> y = compute_forward(job, microbatch, std::move(x));
     if (is_last()) return;
-    from_downstream_.post(packet_bytes<Real>(job.job.bundle.size(), job.gradient_shapes(microbatch)));
+    from_downstream_.post(packet_bytes<Real>(job.job.bundle.size(), job.gradient_shapes(microbatch),
+                                             job.stage.directions_received(microbatch)));
     send_state(job, microbatch, std::move(y), +1, forward_tag);
   }
 
@@ -239,11 +241,13 @@ class Executor {
     const int microbatch = microbatch_of(job, action);
     State<Real> dy;
     if (!is_last()) {
-      const Expected expected{microbatch, job.gradient_shapes(microbatch)};
+      const Expected expected{microbatch, job.gradient_shapes(microbatch),
+                              job.stage.directions_received(microbatch)};
       dy = accept(job, expected, receive(from_downstream_, action));
     }
     State<Real> dx = compute_backward(job, microbatch, std::move(dy));
-    if (!is_first()) send_state(job, microbatch, std::move(dx), -1, backward_tag);
+    if (is_first()) return;
+    send_state(job, microbatch, std::move(dx), -1, backward_tag, job.stage.directions_sent(microbatch));
   }
 
   State<Real> compute_backward(ActiveJob<Real>& job, int microbatch, State<Real> dy) {
@@ -264,13 +268,15 @@ class Executor {
   struct Expected {
     int microbatch;  ///< within the job
     Shapes shapes;
+    std::size_t directions = 0;
   };
 
   State<Real> accept(ActiveJob<Real>& job, const Expected& expected, const mpi::Buffer& bytes) {
-    Packet<Real> packet = unpack<Real>(bytes, expected.shapes);
+    Packet<Real> packet = unpack<Real>(bytes, expected.shapes, expected.directions);
     expect(packet.header.job == job.number && packet.header.microbatch == expected.microbatch,
            "messages between stages arrive in the order of the schedule");
     job.stage.learn(packet.failures);
+    if (expected.directions > 0) job.stage.learn_directions(expected.microbatch, packet.directions);
     return std::move(packet.state);
   }
 
@@ -280,9 +286,10 @@ class Executor {
     active_.pop_front();
   }
 
-  void send_state(const ActiveJob<Real>& job, int microbatch, State<Real> state, int direction, int tag) {
+  void send_state(const ActiveJob<Real>& job, int microbatch, State<Real> state, int direction, int tag,
+                  std::vector<double> directions = {}) {
     const PacketHeader header{job.number, microbatch, std::int32_t(job.job.bundle.size())};
-    send(Packet<Real>{header, job.stage.failures(), std::move(state)}, direction, tag);
+    send(Packet<Real>{header, job.stage.failures(), std::move(state), std::move(directions)}, direction, tag);
   }
 
   void send(const Packet<Real>& packet, int direction, int tag) {

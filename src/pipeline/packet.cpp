@@ -44,8 +44,8 @@ std::size_t signal_bytes(int rows, int width) {
 }  // namespace
 
 template <class Real>
-std::size_t packet_bytes(std::size_t points, const Shapes& shapes) {
-  std::size_t bytes = sizeof(PacketHeader) + points * sizeof(Failure);
+std::size_t packet_bytes(std::size_t points, const Shapes& shapes, std::size_t directions) {
+  std::size_t bytes = sizeof(PacketHeader) + points * sizeof(Failure) + directions * sizeof(double);
   for (const nn::SignalShape& shape : shapes) bytes += signal_bytes<Real>(shape.rows, shape.width);
   return bytes;
 }
@@ -53,6 +53,7 @@ std::size_t packet_bytes(std::size_t points, const Shapes& shapes) {
 template <class Real>
 mpi::Buffer pack(const Packet<Real>& packet) {
   std::size_t bytes = sizeof(PacketHeader) + packet.failures.size() * sizeof(Failure);
+  bytes += packet.directions.size() * sizeof(double);
   for (const Signal<Real>& signal : packet.state) bytes += signal_bytes<Real>(signal.rows(), signal.width);
 
   mpi::Buffer buffer(bytes);
@@ -63,11 +64,12 @@ mpi::Buffer pack(const Packet<Real>& packet) {
     cursor.put(signal.exponents.data(), signal.exponents.size() * sizeof(std::int32_t));
     cursor.put(signal.values.data(), signal.values.size() * sizeof(Real));
   }
+  cursor.put(packet.directions.data(), packet.directions.size() * sizeof(double));
   return buffer;
 }
 
 template <class Real>
-Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes) {
+Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes, std::size_t directions) {
   Packet<Real> packet;
   ConstCursor cursor(bytes);
   cursor.take(&packet.header, sizeof(PacketHeader));
@@ -81,14 +83,16 @@ Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes) {
     cursor.take(signal.values.data(), signal.values.size() * sizeof(Real));
     packet.state.push_back(std::move(signal));
   }
+  packet.directions.resize(directions);
+  cursor.take(packet.directions.data(), directions * sizeof(double));
   return packet;
 }
 
-template std::size_t packet_bytes<float>(std::size_t, const Shapes&);
-template std::size_t packet_bytes<double>(std::size_t, const Shapes&);
+template std::size_t packet_bytes<float>(std::size_t, const Shapes&, std::size_t);
+template std::size_t packet_bytes<double>(std::size_t, const Shapes&, std::size_t);
 template mpi::Buffer pack(const Packet<float>&);
 template mpi::Buffer pack(const Packet<double>&);
-template Packet<float> unpack(const mpi::Buffer&, const Shapes&);
-template Packet<double> unpack(const mpi::Buffer&, const Shapes&);
+template Packet<float> unpack(const mpi::Buffer&, const Shapes&, std::size_t);
+template Packet<double> unpack(const mpi::Buffer&, const Shapes&, std::size_t);
 
 }  // namespace gradflow::pipeline

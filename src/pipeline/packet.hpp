@@ -23,6 +23,7 @@ struct Packet {
   PacketHeader header;
   nn::Failures failures;
   State<Real> state;
+  std::vector<double> directions = {};  ///< of Jacobians, packed; only upstream
 };
 
 /// Of the signals of a packet.
@@ -30,13 +31,13 @@ using Shapes = std::vector<nn::SignalShape>;
 
 /// Bytes of a packet whose signals have these shapes.
 template <class Real>
-std::size_t packet_bytes(std::size_t points, const Shapes& shapes);
+std::size_t packet_bytes(std::size_t points, const Shapes& shapes, std::size_t directions = 0);
 
 template <class Real>
 mpi::Buffer pack(const Packet<Real>& packet);
 
-/// @param shapes  of the state's signals; ignored for the end of the stream
+/// @param shapes  of the state's signals, and how many numbers follow; ignored for the end of the stream
 template <class Real>
-Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes);
+Packet<Real> unpack(const mpi::Buffer& bytes, const Shapes& shapes, std::size_t directions = 0);
 
 }  // namespace gradflow::pipeline

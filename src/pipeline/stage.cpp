@@ -121,6 +121,10 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
   if (nn::block_of(bundle.front()).steps_in_time)
     patterns_.resize(std::size_t(bundle.front().recurrence.stack));
   for (int sum = 0; sum < tied_sums(bundle, observation); ++sum) tied_.emplace_back(bundle);
+  for (std::size_t point = 0; point < bundle.size(); ++point) {
+    std::optional<nn::Directions<Real>>& directions = directions_.emplace_back();
+    if (bundle[point].jacobian) directions.emplace(bundle[point], int(point));
+  }
   if (!checkpointing_.keep_weights) return;
   for (int i = 0; i < blocks.size(); ++i) {
     block(i);
@@ -276,6 +280,7 @@ State<Real> Stage<Real>::backward_rows(int i, const Stack& stack, State<Real> dy
                                        nn::Tape<Real>& tape, nn::Observer<Real>& observer,
                                        nn::WeightGradient<Real>& gradient) {
   if (stack.empty()) return {};
+  pass_directions(i, stack, tape);
   observer.begin_pass(stack);
   State<Real> dx = in_layer(first_layer_ + i, [&] {
     return block(i).backward(std::move(dy), entry, stack, tape, observer, gradient, failures_);
@@ -347,6 +352,48 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
     leave(i);
   }
   return dy;
+}
+
+/// The directions of the points whose first sample stands on the tape.
+template <class Real>
+void Stage<Real>::pass_directions(int i, const Stack& stack, const nn::Tape<Real>& tape) {
+  const int layer = first_layer_ + i;
+  for (const RowRange& range : stack) {
+    std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(range.point)];
+    if (!directions || range.first_sample > 0) continue;
+    in_layer(layer, [&] { directions->pass(block(i), layer, tape, range.first_row, failures_); });
+  }
+}
+
+template <class Real>
+std::vector<double> Stage<Real>::directions_sent(int microbatch) const {
+  std::vector<double> numbers;
+  for (const RowRange& range : rows(microbatch)) {
+    const std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(range.point)];
+    if (!directions || range.first_sample > 0) continue;
+    const std::vector<double> of_point = directions->packed(first_layer_ - 1);
+    numbers.insert(numbers.end(), of_point.begin(), of_point.end());
+  }
+  return numbers;
+}
+
+template <class Real>
+std::size_t Stage<Real>::directions_received(int microbatch) const {
+  return nn::packed_directions<Real>(bundle_, rows_sent(microbatch), first_layer_ - 1 + int(layers_.size()));
+}
+
+template <class Real>
+void Stage<Real>::learn_directions(int microbatch, std::span<const double> directions) {
+  expect(directions.size() == directions_received(microbatch), "the directions of this microbatch");
+  const int blocks_before = first_layer_ - 1 + int(layers_.size());
+  for (const RowRange& range : rows_sent(microbatch)) {
+    std::optional<nn::Directions<Real>>& of_point = directions_[std::size_t(range.point)];
+    if (!of_point || range.first_sample > 0) continue;
+    const std::size_t size =
+        nn::Directions<Real>::packed_size(bundle_[std::size_t(range.point)], blocks_before);
+    of_point->unpack(blocks_before, directions.first(size));
+    directions = directions.subspan(size);
+  }
 }
 
 template <class Real>
@@ -482,6 +529,10 @@ std::vector<PointResult> Stage<Real>::results() && {
     results.push_back({failures_[point], rows_[point].take_last()});
   }
   if (first_layer_ > 1) return results;
+  parallel_for(int(bundle_.size()), [&](int point) {
+    const std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(point)];
+    if (directions) results[std::size_t(point)].jacobian = directions->spectrum();
+  });
   for (const nn::TiedGradient<Real>& of_level : tied_) {
     const std::vector<Scaled> squares = of_level.squared();
     for (std::size_t point = 0; point < bundle_.size(); ++point) {

@@ -22,7 +22,7 @@ struct Figure {
   std::vector<std::string> notes;
 };
 
-/// One statistic drawn by layer.
+/// One statistic drawn by layer, or by index.
 struct ProfileKind {
   std::string_view heading;
   std::string column;
@@ -32,6 +32,7 @@ struct ProfileKind {
   Notation notation;
   std::string label;         ///< of the y axis
   std::string_view reading;  ///< how to read the picture
+  bool by_index = false;     ///< of a Jacobian: directions in place of layers
 };
 
 /// The depth profiles that a file has; the gradient's is the first.

@@ -75,7 +75,7 @@ std::vector<double> predicted_gradient(const store::ResultFile& file, const Conf
   constexpr auto prediction = "theory_dgrad_log10_rms";
   if (!file.has(prediction)) return {};
   if (file.has("widths") && !file.has("dgrad_log10_rms")) return {};
-  return file.read(prediction, configuration.done.front());
+  return layer_values(file, prediction, configuration.done.front());
 }
 
 }  // namespace gradflow::report

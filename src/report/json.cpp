@@ -74,6 +74,11 @@ Json json_of_point(const store::ResultFile& file, std::uint64_t point) {
   Json json{{"point", point}, {"name", table.name}, {"status", table.status}, {"layer", table.layers}};
   for (const LayerTable::Column& column : table.columns)
     json[std::string(column.variable)] = numbers(column.values);
+  const LayerTable directions = direction_table(file, point);
+  if (directions.columns.empty()) return json;
+  json["direction"] = directions.layers;
+  for (const LayerTable::Column& column : directions.columns)
+    json[std::string(column.variable)] = numbers(column.values);
   return json;
 }
 

@@ -1,11 +1,13 @@
 #include "layer_table.hpp"
 
 #include <array>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include "even.hpp"
 #include "gradflow/core/errors.hpp"
+#include "gradflow/report/profile.hpp"
 #include "text.hpp"
 
 namespace gradflow::report {
@@ -29,6 +31,12 @@ constexpr std::array headings{
     Heading{"wgrad_log10_norm", "dE/dW", "log10 | |"},
     Heading{"act_saturated_fraction", "units", "saturated"},
     Heading{"act_dead_fraction", "units", "dead"},
+};
+
+constexpr std::array headings_by_direction{
+    Heading{"jacobian_log10_singular_value", "Jacobian", "log10 s"},
+    Heading{"lyapunov_exponent", "Lyapunov", "ln |R_ii|"},
+    Heading{"theory_lyapunov_exponent", "", "theory"},
 };
 
 std::string status_text(const store::ResultFile& file, std::uint64_t point) {
@@ -68,7 +76,22 @@ LayerTable layer_table(const store::ResultFile& file, std::uint64_t point) {
     const std::string variable(heading.variable);
     if (!file.has(variable)) continue;
     table.columns.push_back(
-        {heading.variable, heading.signal, heading.heading, at(file.read(variable, point), chosen)});
+        {heading.variable, heading.signal, heading.heading, at(layer_values(file, variable, point), chosen)});
+  }
+  return table;
+}
+
+LayerTable direction_table(const store::ResultFile& file, std::uint64_t point) {
+  LayerTable table{printable(file.name_of(point)), status_text(file, point), {}, {}};
+  if (!file.has("lyapunov_exponent") || file.status(point) != store::Status::done) return table;
+  std::vector<double> exponents = file.read("lyapunov_exponent", point);
+  while (!exponents.empty() && std::isnan(exponents.back())) exponents.pop_back();
+  if (exponents.empty()) return table;
+  const std::vector<std::size_t> chosen = evenly_chosen(exponents.size(), most_layers);
+  for (const std::size_t i : chosen) table.layers.push_back(int(i) + 1);
+  for (const Heading& heading : headings_by_direction) {
+    table.columns.push_back({heading.variable, heading.signal, heading.heading,
+                             at(file.read(std::string(heading.variable), point), chosen)});
   }
   return table;
 }

@@ -28,4 +28,7 @@ struct LayerTable {
 /// @throws UserError if the file has no such point
 LayerTable layer_table(const store::ResultFile& file, std::uint64_t point);
 
+/// The directions of a point's Jacobian in place of layers; no columns if the point has none.
+LayerTable direction_table(const store::ResultFile& file, std::uint64_t point);
+
 }  // namespace gradflow::report

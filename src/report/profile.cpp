@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/format.h>
+
 namespace gradflow::report {
 namespace {
 
@@ -31,14 +33,43 @@ Band band_at(const SeedRows& rows, std::size_t layer) {
 
 }  // namespace
 
+std::vector<double> layer_values(const store::ResultFile& file, const std::string& column,
+                                 std::uint64_t point) {
+  std::vector<double> values = file.read(column, point);
+  const bool fits = file.column(column).per_layer && values.size() == file.layers_of(point).size();
+  if (!fits)
+    throw UserError(
+        fmt::format("{} is damaged: {} is not one number per layer", file.path().string(), column));
+  return values;
+}
+
 SeedRows read_rows(const store::ResultFile& file, const Configuration& configuration,
                    const std::string& column) {
   expect(!configuration.done.empty(), "rows of a configuration with a measured point");
   SeedRows rows{file.layers_of(configuration.done.front()), {}};
   for (const std::uint64_t point : configuration.done) {
-    rows.of_seed.push_back(file.read(column, point));
-    expect(rows.of_seed.back().size() == rows.layers.size(), "one value per layer and seed");
+    rows.of_seed.push_back(layer_values(file, column, point));
+    if (rows.of_seed.back().size() == rows.layers.size()) continue;
+    throw UserError(
+        fmt::format("{} is damaged: points {} and {} are of one configuration and differ in layers",
+                    file.path().string(), configuration.done.front(), point));
   }
+  return rows;
+}
+
+SeedRows read_by_index(const store::ResultFile& file, const Configuration& configuration,
+                       const std::string& column) {
+  expect(!configuration.done.empty(), "rows of a configuration with a measured point");
+  SeedRows rows;
+  std::size_t length = 0;
+  for (const std::uint64_t point : configuration.done) {
+    const std::vector<double>& values = rows.of_seed.emplace_back(file.read(column, point));
+    for (std::size_t i = length; i < values.size(); ++i) {
+      if (!std::isnan(values[i])) length = i + 1;
+    }
+  }
+  for (std::vector<double>& values : rows.of_seed) values.resize(length);
+  for (std::size_t i = 0; i < length; ++i) rows.layers.push_back(int(i) + 1);
   return rows;
 }
 

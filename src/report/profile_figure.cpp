@@ -40,7 +40,8 @@ std::vector<double> theory_of(const store::ResultFile& file, const Configuration
                               const ProfileKind& kind, const Profile& measured) {
   if (kind.theory.empty() || !file.has(kind.theory)) return {};
   std::vector<double> theory = file.read(kind.theory, configuration.done.front());
-  if (!kind.anchored) return theory;
+  theory.resize(measured.layers.size());
+  if (!kind.anchored || theory.empty()) return theory;
   const double shift = measured.mean.back() - theory.back();
   for (double& value : theory) value += shift;
   return theory;
@@ -86,7 +87,8 @@ std::string ProfileFigure::colour_of(std::size_t curve) const {
 }
 
 Curve ProfileFigure::curve_of(const Configuration& configuration, std::string colour) {
-  const SeedRows rows = read_rows(file_, configuration, kind_.column);
+  const SeedRows rows = kind_.by_index ? read_by_index(file_, configuration, kind_.column)
+                                       : read_rows(file_, configuration, kind_.column);
   const Profile profile = profile_of(rows);
   const Gaps gaps = gaps_of(rows);
   if (gaps.zeros > 0) gaps_.push_back(fmt::format("{}: exact zeros: {}", configuration.label, gaps.zeros));
@@ -111,10 +113,12 @@ PanelContent ProfileFigure::content_of(std::size_t up_index) {
     const std::optional<std::size_t> index = plane_.at(up_index, across_[i]);
     if (!index) continue;
     const Configuration& configuration = findings_[*index].configuration;
-    if (configuration.done.empty())
+    if (configuration.done.empty()) {
       ++unmeasured_;
-    else
-      content.curves.push_back(curve_of(configuration, colour_of(i)));
+      continue;
+    }
+    Curve curve = curve_of(configuration, colour_of(i));
+    if (!curve.layers.empty()) content.curves.push_back(std::move(curve));
   }
   return content;
 }
@@ -130,7 +134,7 @@ void ProfileFigure::draw_panel(const PanelContent& content, Frame frame, bool la
   x.include(1);
   Panel panel(svg_, frame, x.widened(1, 0), y.widened(kind_.notation == Notation::number ? 0.02 : 2, 0.04));
   panel.draw_title(content.title);
-  panel.draw_x_axis({"layer (input on the left, output on the right)"});
+  panel.draw_x_axis({kind_.by_index ? "direction" : "layer (input on the left, output on the right)"});
   panel.draw_y_axis({labelled ? kind_.label : "", kind_.notation});
   for (const Curve& curve : content.curves) panel.band(curve.layers, curve.low, curve.high, curve.colour);
   for (const Curve& curve : content.curves) panel.curve(curve.layers, curve.mean, {curve.colour, 2.2});
@@ -237,7 +241,21 @@ std::vector<ProfileKind> profile_kinds(const store::ResultFile& file) {
       {"Share common to all inputs by layer", "preact_common_share", "", false, Notation::number,
        "share of the second moment of z",
        "Bias shift: what a layer's preactivations have in common over all inputs says nothing about any of "
-       "them."}};
+       "them."},
+      {"Singular values of the Jacobian", "jacobian_log10_singular_value", "", false, Notation::power_of_ten,
+       "singular value",
+       "How much the network stretches each of its directions from one end to the other, at one sample. A "
+       "level "
+       "line is dynamical isometry (Pennington, Schoenholz and Ganguli 2017): every gradient arrives with "
+       "the "
+       "size it had. Exact zeros, behind dead units, are left out.",
+       true},
+      {"Lyapunov exponents", "lyapunov_exponent", "theory_lyapunov_exponent", false, Notation::number,
+       "ln |R_ii| per layer",
+       "Growth per layer of the directions, each at right angles to those before it: positive ones are "
+       "chaos. "
+       "Theory is exact for linear layers, Gaussian or orthogonal.",
+       true}};
   std::erase_if(kinds, [&](const ProfileKind& kind) { return !file.has(kind.column); });
   return kinds;
 }

@@ -112,23 +112,29 @@ void print_configurations(const store::ResultFile& file, std::ostream& out) {
       "layer\n");
 }
 
-void print_point(const store::ResultFile& file, std::ostream& out, std::uint64_t point) {
-  const LayerTable table = layer_table(file, point);
-  fmt::print(out, "point {}{}\n{}\n", point, table.name.empty() ? "" : ": " + table.name, table.status);
+void print_columns(const LayerTable& table, std::string_view row_heading, std::ostream& out) {
+  const std::size_t width = std::max<std::size_t>(6, row_heading.size());
   if (table.columns.empty()) return;
   for (const std::size_t line : {0, 1}) {
-    fmt::print(out, "\n{:>6}", line == 1 ? "layer" : "");
+    fmt::print(out, "\n{:>{}}", line == 1 ? row_heading : "", width);
     for (const LayerTable::Column& column : table.columns) {
       fmt::print(out, "  {:>9}", line == 0 ? column.signal : column.heading);
     }
   }
   fmt::print(out, "\n");
   for (std::size_t row = 0; row < table.layers.size(); ++row) {
-    fmt::print(out, "{:>6}", table.layers[row]);
+    fmt::print(out, "{:>{}}", table.layers[row], width);
     for (const LayerTable::Column& column : table.columns)
       fmt::print(out, "  {:>9}", figures(column.values[row], 5));
     fmt::print(out, "\n");
   }
+}
+
+void print_point(const store::ResultFile& file, std::ostream& out, std::uint64_t point) {
+  const LayerTable table = layer_table(file, point);
+  fmt::print(out, "point {}{}\n{}\n", point, table.name.empty() ? "" : ": " + table.name, table.status);
+  print_columns(table, "layer", out);
+  print_columns(direction_table(file, point), "direction", out);
 }
 
 }  // namespace

@@ -3,10 +3,9 @@
 #include <string>
 #include <string_view>
 
-namespace gradflow::report {
+#include "gradflow/core/printable.hpp"
 
-/// Text of a file made fit for a terminal: control characters and bytes that are no UTF-8 become "?".
-std::string printable(std::string_view text);
+namespace gradflow::report {
 
 /// Printable text made fit for HTML and SVG.
 std::string escaped(std::string_view text);

@@ -20,7 +20,8 @@ void learn_theory(const store::ResultFile& file, std::uint64_t point, Verdict& v
   verdict.chi1 = value_of(file, "theory_chi1", point);
   verdict.critical_sigma_w = value_of(file, "theory_critical_sigma_w", point);
   const double stability = value_of(file, "theory_critical_stability", point);
-  if (std::isfinite(stability)) verdict.critical_stability = theory::Stability(int(stability));
+  if (stability >= 0 && stability <= double(theory::Stability::marginal))
+    verdict.critical_stability = theory::Stability(int(stability));
   verdict.sigma_w = value_of(file, "effective_sigma_w", point);
 }
 
@@ -75,7 +76,11 @@ std::vector<double> underflow_share(const store::ResultFile& file, const Configu
   std::vector<double> lost, nonzero;
   for (const std::uint64_t point : configuration.done) {
     const std::vector<double> share = file.read("dgrad_underflow_fraction", point);
-    const std::vector<double> zero = file.read("dgrad_zero_fraction", point);
+    const std::vector<double> zero = layer_values(file, "dgrad_zero_fraction", point);
+    if (share.size() != zero.size() * formats.size()) {
+      throw UserError(file.path().string() +
+                      " is damaged: dgrad_underflow_fraction is not of layer and format");
+    }
     lost.resize(zero.size());
     nonzero.resize(zero.size());
     for (std::size_t layer = 0; layer < zero.size(); ++layer) {

@@ -1,8 +1,10 @@
 #include "gradflow/theory/residual.hpp"
 
 #include <cmath>
+#include <functional>
 
 #include "gradflow/core/errors.hpp"
+#include "gradflow/theory/gaussian.hpp"
 #include "gradflow/theory/moments.hpp"
 #include "layer.hpp"
 
@@ -51,6 +53,82 @@ BlockStep step(const ResidualBlock& block, const Moments& moments, const StreamM
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
+/// Of t = sigmoid(u), u ~ N(bias, q).
+class Gate {
+ public:
+  Gate(double bias, Scaled q) : bias_(bias), q_(q), inner_(q < largest() ? q : largest()) {}
+
+  Scaled open() const {
+    return mean([](double t, double) { return t; });
+  }
+  Scaled open_square() const {
+    return mean([](double t, double) { return t * t; });
+  }
+  Scaled carry_square() const {
+    return mean([](double, double c) { return c * c; });
+  }
+  Scaled half_open() const {
+    return narrow([](double t, double c) { return t * c; });
+  }
+  Scaled slope_square() const {
+    return narrow([](double t, double c) { return t * c * t * c; });
+  }
+
+ private:
+  static Scaled largest() { return Scaled::of(1, 100); }
+
+  template <class OfGate>
+  Scaled mean(OfGate f) const {
+    const Curve curve = [&](double u) { return f(sigmoid(u), sigmoid(-u)); };
+    return Scaled::of(gaussian_mean(curve, bias_, std::sqrt(inner_.value()), {}));
+  }
+  /// What lives around u = 0 alone is met as often as the density there says.
+  template <class OfGate>
+  Scaled narrow(OfGate f) const {
+    return inner_ < q_ ? mean(f) * sqrt(inner_ / q_) : mean(f);
+  }
+
+  double bias_;
+  Scaled q_, inner_;
+};
+
+BlockStep step(const HighwayBlock& block, const Moments& moments, const StreamMoments& in) {
+  const Scaled weights = scaled_square(block.sigma_w), two = Scaled::of(2);
+  const Scaled q = weights * in.square + scaled_square(block.sigma_b);
+  const Gate gate(block.transform_bias, q);
+  const Scaled phi = moments.mean(q), phi_square = moments.square(q);
+  const Scaled carry = Scaled::of(1) - gate.open();
+
+  const Scaled mean = gate.open() * phi + carry * in.mean;
+  const Scaled square = gate.open_square() * phi_square + gate.carry_square() * in.square +
+                        two * gate.half_open() * in.mean * phi;
+  const Scaled difference = phi_square + in.square - two * in.mean * phi;  // of phi and x, what t decides on
+  const Scaled gradient = gate.carry_square() + weights * (gate.open_square() * moments.slope_square(q) +
+                                                           difference * gate.slope_square());
+  return {{mean, square}, gradient};
+}
+
+ResidualProfile profile_of(const std::function<BlockStep(const StreamMoments&)>& step_of, int depth,
+                           double input_square) {
+  expect(depth >= 1, "at least one block");
+  ResidualProfile profile;
+  std::vector<Scaled> factors;
+  StreamMoments stream{{}, Scaled::of(input_square)};
+  for (int l = 0; l < depth; ++l) {
+    const BlockStep next = step_of(stream);
+    stream = next.out;
+    profile.log10_q.push_back(stream.square.log10());
+    factors.push_back(next.gradient_factor);
+  }
+  profile.dgrad_log10_rms.resize(std::size_t(depth));
+  Scaled mean_square = Scaled::of(1);
+  for (std::size_t l = std::size_t(depth); l-- > 0;) {
+    profile.dgrad_log10_rms[l] = mean_square.log10() / 2;
+    mean_square = mean_square * factors[l];
+  }
+  return profile;
+}
+
 }  // namespace
 
 ResidualBlock highway_block(const nn::Activation& phi, double sigma_w, double sigma_b,
@@ -70,24 +148,17 @@ BlockStep residual_step(const ResidualBlock& block, const StreamMoments& in) {
 }
 
 ResidualProfile predict_residual(const ResidualBlock& block, int depth, double input_square) {
-  expect(depth >= 1, "at least one block");
   const Moments moments(block.activation);
-  ResidualProfile profile;
-  std::vector<Scaled> factors;
-  StreamMoments stream{{}, Scaled::of(input_square)};
-  for (int l = 0; l < depth; ++l) {
-    const BlockStep next = step(block, moments, stream);
-    stream = next.out;
-    profile.log10_q.push_back(stream.square.log10());
-    factors.push_back(next.gradient_factor);
-  }
-  profile.dgrad_log10_rms.resize(std::size_t(depth));
-  Scaled mean_square = Scaled::of(1);
-  for (std::size_t l = std::size_t(depth); l-- > 0;) {
-    profile.dgrad_log10_rms[l] = mean_square.log10() / 2;
-    mean_square = mean_square * factors[l];
-  }
-  return profile;
+  return profile_of([&](const StreamMoments& in) { return step(block, moments, in); }, depth, input_square);
+}
+
+BlockStep highway_step(const HighwayBlock& block, const StreamMoments& in) {
+  return step(block, Moments(block.activation), in);
+}
+
+ResidualProfile predict_highway(const HighwayBlock& block, int depth, double input_square) {
+  const Moments moments(block.activation);
+  return profile_of([&](const StreamMoments& in) { return step(block, moments, in); }, depth, input_square);
 }
 
 }  // namespace gradflow::theory

@@ -7,10 +7,12 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import unittest
 
+import h5py
 import numpy as np
 
 import program
@@ -137,6 +139,24 @@ class Durability(program.InFolder):
         self.assertGreaterEqual(killed, 1)
         self.finish()
 
+    def test_reader_that_stays_open_disturbs_nobody(self):
+        self.begin(seeds=200 if FULL else 100)
+        process = self.start("--stages", 2, ranks=2)
+        self.assertTrue(program.wait_until(lambda: os.path.exists("out.h5"), LONG))
+        reads = 0
+        with h5py.File("out.h5", "r") as file:
+            while process.poll() is None:
+                done = np.flatnonzero(file["status"][()] == 1)
+                norms = file["dgrad_log10_norm_mean"][()][done]
+                self.assertTrue(np.isfinite(norms).all(), "a committed point is readable")
+                reads += 1
+                time.sleep(0.01)
+            _, err = process.communicate()
+            self.assertEqual(process.returncode, program.COMPLETE, err)
+            self.assertEqual((file["status"][()] == 1).sum(), self.points)
+        print(f"{reads} looks through one h5py.File that was open during the whole run: nobody disturbed")
+        self.finish()
+
     def test_disk_that_fills_up_at_random_moments(self):
         chance = random.Random(7)
         for number in range(FULL_DISKS):
@@ -162,6 +182,46 @@ class Durability(program.InFolder):
                 self.assertEqual(self.lost(*before), 0)
                 print(f"disk full after {writes} writes: {len(before[0])} of {self.points} points committed, 0 lost; {told[0]}")
                 self.finish()
+
+
+    def full_file_system(self, moment):
+        """A run on a file system of its own that another program fills up; how many points are committed."""
+        process = program.start("run", "sweep.toml", "-o", "disk/out.h5", ranks=2)
+        self.addCleanup(lambda: process.poll() is None and program.kill(process))
+        committed = lambda: (results.statuses("disk/out.h5") == 1).sum() if os.path.exists("disk/out.h5") else 0
+        self.assertTrue(program.wait_until(lambda: committed() >= moment or process.poll() is not None, LONG))
+        with open("disk/ballast", "wb", buffering=0) as ballast:
+            try:
+                while ballast.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+        _, err = process.communicate(timeout=LONG)
+        told = [line for line in err.splitlines() if line.startswith("gradflow: ")]
+        self.assertEqual(process.returncode, program.FAILED, err)
+        self.assertEqual(len(told), 1, err)
+        self.assertIn("cannot write point", told[0])
+        return np.flatnonzero(results.statuses("disk/out.h5") == 1)
+
+    def fill_file_systems(self):
+        self.begin(seeds=300)
+        os.mkdir("disk")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", "disk"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", "disk"])
+        chance = random.Random(8)
+        for _ in range(FULL_DISKS):
+            before = self.full_file_system(chance.randint(0, self.points // 3))
+            rows = results.rows("disk/out.h5", before)
+            os.unlink("disk/ballast")
+            program.measure("sweep.toml", "disk/out.h5", ranks=3)
+            self.assertEqual(results.rows("disk/out.h5", before), rows)
+            found = results.contents("disk/out.h5")
+            self.assertEqual([name for name in self.expected if found.get(name) != self.expected[name]], [])
+            print(f"file system full: {len(before)} of {self.points} points committed, 0 lost")
+            os.unlink("disk/out.h5")
+
+    if FULL:  # as root
+        test_file_system_that_is_full = fill_file_systems
 
 
 if __name__ == "__main__":

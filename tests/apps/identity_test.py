@@ -122,6 +122,44 @@ network.input = ["zero", "gaussian"]
 init.sigma_w = [0.7, 2.5]
 """
 
+# Jacobians of points that differ in all else; whole, few directions, between other layers, none.
+JACOBIANS = """
+[network]
+depth = 11
+width = 20
+[init]
+sigma_b = 0.1
+[statistics]
+preset = "lean"
+[jacobian]
+from = 2
+[sweep]
+network.activation = ["tanh", "relu"]
+data.batch = [5, 130]
+run.precision = ["float32", "float64"]
+[[zip]]
+jacobian.directions = ["all", 4, "all"]
+jacobian.to = ["last", 9, 6]
+init.sigma_w = [1.3, 1.3, 1e-30]
+"""
+
+JACOBIANS_OF_BLOCKS = """
+[network]
+depth = 9
+width = 20
+[init]
+sigma_b = 0.1
+[data]
+batch = 3
+[statistics]
+preset = "lean"
+[jacobian]
+directions = "all"
+[sweep]
+network.block = ["residual", "highway", "rnn", "gru", "lstm"]
+init.sigma_w = [0.8, 1.5]
+"""
+
 # Levels on top of each other, cut in time and between levels; what comes in is a piece of the data for each step.
 STACKED = """
 [network]
@@ -282,6 +320,20 @@ class OneHash(program.InFolder):
     def test_steps_in_time(self):
         sweep = self.write("sweep.toml", RECURRENT)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (None, "--bundle", "1")])
+
+    def test_jacobians(self):
+        sweep = self.write("sweep.toml", JACOBIANS)
+        self.assert_same_bits(sweep, [
+            (2, "--stages", "1"),
+            (2, "--stages", "2", "--microbatches", "3", "--schedule", "zb_h1"),
+            (3, "--stages", "3", "--bundle", "1"),
+            (4, "--stages", "4", "--microbatches", "2", "--schedule", "1f1b"),
+            (None, "--threads", "3", "--bundle", "16"),
+        ])
+
+    def test_jacobians_of_every_kind_of_block(self):
+        sweep = self.write("sweep.toml", JACOBIANS_OF_BLOCKS)
+        self.assert_same_bits(sweep, [(3, "--stages", "3"), (None, "--bundle", "1", "--threads", "2")])
 
     def test_stacked_levels(self):
         sweep = self.write("sweep.toml", STACKED)

@@ -136,8 +136,8 @@ class Interruption(program.InFolder):
 
         os.kill(ranks[1], signal.SIGKILL)
 
-        self.assertTrue(program.wait_until(lambda: not any(map(program.is_running, ranks)), 5), "every rank ends in 5 s")
-        process.communicate(timeout=5)
+        self.assertTrue(program.wait_until(lambda: not any(map(program.is_running, ranks)), 60), "every rank ends")
+        process.communicate(timeout=60)
         self.assertNotEqual(process.returncode, 0)
         self.continue_and_check(RECTANGLE, ranks=2, stages=2)
 
@@ -211,6 +211,27 @@ class Interruption(program.InFolder):
 
         self.assertEqual(process.returncode, program.RESUMABLE)
 
+    def test_second_signal_stops_at_once(self):
+        # One point of many seconds: the first signal waits for it.
+        self.write("sweep.toml", QUICK_THEN_LONG.replace("[2, 3, 4, 5, 6, 1000]", "[1000]").replace("[1, 1, 1, 1, 1, 64]", "[64]"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for patience in (2, 4, 8, 16):
+                process = program.start("run", "sweep.toml", "-o", "out.h5")
+                self.addCleanup(lambda process=process: process.poll() is None and program.kill(process))
+                self.assertTrue(program.wait_until(lambda: os.path.exists("out.h5"), 60))
+                time.sleep(patience)
+                process.send_signal(number)
+                time.sleep(0.5)
+                if process.poll() is not None:  # it had not yet begun the point
+                    process.communicate()
+                    continue
+                process.send_signal(number)
+                process.communicate(timeout=60)
+                self.assertEqual(process.returncode, -number)
+                break
+            else:
+                self.fail("the point never began")
+
     def test_file_that_is_moved_away_is_still_completed(self):
         self.write("sweep.toml", RECTANGLE)
         process = self.start_until(30, ranks=2)
@@ -220,6 +241,29 @@ class Interruption(program.InFolder):
         self.assertEqual(process.returncode, program.COMPLETE, err)
         os.rename("moved.h5", "out.h5")
         self.assert_equals_undisturbed(RECTANGLE)
+
+    def test_point_that_would_not_end_in_time_is_not_begun(self):
+        self.write("sweep.toml", QUICK_THEN_LONG)
+        for ranks, stages in ((None, 1), (2, 2)):
+            with self.subTest(ranks=ranks):
+                ended = program.run("run", "sweep.toml", "-o", "out.h5", "--max-time", "3s", "--bundle", "1", "--stages", stages,
+                                    ranks=ranks)
+
+                self.assertEqual(ended.returncode, program.RESUMABLE, ended.stderr)
+                self.assertIn("continue with the same command", ended.stderr)
+                self.assertFalse(self.committed()[5])
+                os.unlink("out.h5")
+
+    def test_end_of_the_slurm_job_is_the_end_of_the_time(self):
+        self.write("sweep.toml", RECTANGLE)
+        job = {**os.environ, "SLURM_JOB_END_TIME": str(int(time.time()) - 1)}
+        for options in ((), ("--max-time", "10m")):
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", *options, env=job)
+            self.assertEqual(ended.returncode, program.RESUMABLE, ended.stderr)
+            self.assertEqual(self.committed().sum(), 0)
+
+        later = {**os.environ, "SLURM_JOB_END_TIME": str(int(time.time()) + 3600)}
+        self.assertEqual(program.run("run", "sweep.toml", "-o", "out.h5", env=later).returncode, program.COMPLETE)
 
     def test_max_time_ends_with_75_until_all_is_done(self):
         self.write("sweep.toml", RECTANGLE)

@@ -14,6 +14,9 @@ from pathlib import Path
 GRADFLOW, MPIEXEC = sys.argv[1:3]
 del sys.argv[1:3]
 
+# Under a sanitizer everything takes longer.
+PATIENCE = int(os.environ.get("GRADFLOW_TIMEOUT_FACTOR", "1"))
+
 COMPLETE, FAILED, MISTAKE, RESUMABLE = 0, 1, 2, 75
 
 
@@ -28,7 +31,7 @@ def run(*arguments, ranks=None, timeout=120, **options):
     """Waits for the end. A program that hangs is killed and fails the test."""
     process = start(*arguments, ranks=ranks, **options)
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(timeout=PATIENCE * timeout)
     except subprocess.TimeoutExpired:
         kill(process)
         raise
@@ -77,7 +80,7 @@ def kill(process):
 
 def wait_until(happened, seconds, pause=0.005):
     """Whether it happened in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE * seconds
     while time.monotonic() < end:
         if happened():
             return True

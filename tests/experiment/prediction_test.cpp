@@ -1,5 +1,6 @@
 #include "gradflow/experiment/prediction.hpp"
 
+#include <cmath>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -50,6 +51,20 @@ TEST(PredictionsOfASweep, DifferWithEachWidth) {
   predictions.of(other);
 
   EXPECT_EQ(predictions.known(), 2u);
+}
+
+TEST(Predictions, OfNormalisedLayersNeedAnEpsilonBesideWhichTheVarianceIsLarge) {
+  nn::NetworkSpec spec = network(1.0);
+  spec.activation = nn::Activation::named("relu");
+  spec.batch = 16;
+  spec.normalization = {nn::NormalizationKind::batch, nn::NormalizationPosition::before, 1e-5, 1, 0};
+  nn::NetworkSpec small = spec;
+  small.init = nn::Initialisation::make("gaussian", 0.01, 0.1);
+
+  EXPECT_NEAR(predict(spec).asymptotics.chi1, 1.589950, 5e-7);
+  EXPECT_TRUE(std::isnan(predict(small).asymptotics.chi1));
+  small.normalization.epsilon = 0;
+  EXPECT_NEAR(predict(small).asymptotics.chi1, 1.589950, 5e-7);
 }
 
 }  // namespace

@@ -188,6 +188,26 @@ TEST(PreactResidual, OfTanhGrowsAsTheRecursionSays) {
   EXPECT_NEAR(from_input / (1.064 * std::sqrt(50)), 0.96, 0.005);
 }
 
+// Gates that are drawn as the branch is: the recursion beside the measurement.
+TEST(Highway, GrowsAsTheRecursionSays) {
+  const int blocks = 12, units = 256;
+
+  const std::vector<MeasuredPoint> networks =
+      measured(R"(activation = "tanh", block = "highway", transform_bias = -0.5)", 1.8, blocks, units, 8, 24);
+
+  const std::vector<double> q = networks.front().column("theory_act_log10_q"),
+                            dgrad = networks.front().column("theory_dgrad_log10_rms");
+  for (int block = 2; block < blocks; ++block) {
+    SCOPED_TRACE(fmt::format("block {}", block));
+    const auto i = std::size_t(block - 1);
+    const double signal = std::pow(10, q[i] - q[0]), gradient = std::pow(10, 2 * (dgrad[i] - dgrad.back()));
+    expect_law(relative(mean_ratio(networks, "act_log10_q", 1, block, 1), signal), 1,
+               (block - 1) * finite_width_error(units));
+    expect_law(relative(mean_ratio(networks, "dgrad_log10_rms", 2, block, blocks), gradient), 1,
+               (blocks - block) * finite_width_error(units));
+  }
+}
+
 // With zero weights a highway's gate is open by sigmoid(b) for every unit: what passes it by is left.
 TEST(Highway, CarriesSigmoidOfMinusTheBiasPerBlock) {
   for (double bias : {-3.0, -1.0, 0.5}) {

@@ -49,7 +49,7 @@ class Hosts(program.InFolder):
     def setUp(self):
         super().setUp()
         self.write("sweep.toml", SWEEP)
-        program.measure("sweep.toml", "reference.h5", ranks=1)
+        program.measure("sweep.toml", "reference.h5", ranks=1, timeout=600)
         self.undisturbed = results.one_hash("reference.h5")
 
     def start(self, *options, **environment):

@@ -28,15 +28,40 @@ class Launch : public testing::Test {
   static void set(const char* name, const char* value) { setenv(name, value, 1); }
 };
 
+/// What Open MPI itself believes of one of its settings, read when it started: a variable that is set later
+/// does not change it.
+bool setting_of_open_mpi(const char* name) {
+  int level = 0, number = -1, count = 0;
+  int value = 0;  // the setting is a bool and fills its first byte
+  MPI_T_cvar_handle handle = MPI_T_CVAR_HANDLE_NULL;
+  MPI_T_init_thread(MPI_THREAD_SINGLE, &level);
+  if (MPI_T_cvar_get_index(name, &number) != MPI_SUCCESS) std::_Exit(4);
+  if (MPI_T_cvar_handle_alloc(number, nullptr, &handle, &count) != MPI_SUCCESS) std::_Exit(5);
+  if (MPI_T_cvar_read(handle, &value) != MPI_SUCCESS) std::_Exit(6);
+  MPI_T_cvar_handle_free(&handle);
+  MPI_T_finalize();
+  return value != 0;
+}
+
+/// Open MPI loads its file access with the first file.
+void open_a_file() {
+  MPI_File file = MPI_FILE_NULL;
+  const int mode = MPI_MODE_CREATE | MPI_MODE_RDWR | MPI_MODE_DELETE_ON_CLOSE;
+  if (MPI_File_open(MPI_COMM_SELF, "environment_test.bin", mode, MPI_INFO_NULL, &file) != MPI_SUCCESS)
+    std::_Exit(7);
+  MPI_File_close(&file);
+}
+
 void open_environment() {
   int argc = 0;
   char** argv = nullptr;
   const Environment environment(argc, argv);
   int level = 0;
   MPI_Query_thread(&level);
-  const bool sieving_is_off = std::string(std::getenv("OMPI_MCA_fbtl_posix_read_datasieving")) == "0" &&
-                              std::string(std::getenv("OMPI_MCA_fbtl_posix_write_datasieving")) == "0";
-  if (level < MPI_THREAD_FUNNELED || !sieving_is_off) std::_Exit(3);
+  open_a_file();
+  const bool sieving = setting_of_open_mpi("fbtl_posix_read_datasieving") ||
+                       setting_of_open_mpi("fbtl_posix_write_datasieving");
+  if (level < MPI_THREAD_FUNNELED || sieving) std::_Exit(3);
 }
 
 // MPI starts once in a process, so each of these runs in a child.

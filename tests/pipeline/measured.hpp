@@ -54,19 +54,27 @@ std::vector<PointResult> measure(const nn::Bundle& bundle, int microbatches = 1,
   }
   for (int m = 0; m < microbatches; ++m) {
     State<Real> dy;
-    for (int k = stages; k-- > 0;) dy = pipeline[std::size_t(k)].backward(m, std::move(dy));
+    for (int k = stages; k-- > 0;) {
+      Stage<Real>& stage = pipeline[std::size_t(k)];
+      if (k + 1 < stages) stage.learn_directions(m, pipeline[std::size_t(k) + 1].directions_sent(m));
+      dy = stage.backward(m, std::move(dy));
+    }
   }
   nn::Failures found(bundle.size());
   std::vector<std::vector<stats::PointTable>> parts(bundle.size());
+  std::vector<std::optional<nn::JacobianSpectrum>> jacobians(bundle.size());
   for (Stage<Real>& stage : pipeline) {
     std::vector<PointResult> part = std::move(stage).results();
     for (std::size_t i = 0; i < part.size(); ++i) {
       found[i] = first_of(found[i], part[i].failure);
       parts[i].push_back(std::move(part[i].rows));
+      if (part[i].jacobian) jacobians[i] = std::move(part[i].jacobian);
     }
   }
   std::vector<PointResult> results;
-  for (std::size_t i = 0; i < parts.size(); ++i) results.push_back({found[i], joined(parts[i])});
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    results.push_back({found[i], joined(parts[i]), {}, std::move(jacobians[i])});
+  }
   return results;
 }
 

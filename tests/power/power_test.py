@@ -89,7 +89,7 @@ class PowerCut(program.InFolder):
         self.assertEqual((lost, empty), (0, 0))
 
         with disk.AfterPowerCut(cuts[-1][0], self.folder / "after") as after:
-            program.measure("sweep.toml", after / "out.h5", ranks=continued_with)
+            program.measure("sweep.toml", after / "out.h5", ranks=continued_with, timeout=600)
             self.assertEqual(results.differences(after / "out.h5", self.file), [])
 
     def test_one_rank(self):

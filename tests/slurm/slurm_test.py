@@ -88,7 +88,7 @@ class UnderSlurm(program.InFolder):
     def assert_complete(self, *before):
         """Complete, equal to an undisturbed run, and what was committed at some moments was never measured again."""
         if self.undisturbed is None:
-            program.measure("sweep.toml", "reference.h5", ranks=2)
+            program.measure("sweep.toml", "reference.h5", ranks=2, timeout=600)
             type(self).undisturbed = results.contents("reference.h5")
         self.assertEqual(len(self.committed()), POINTS, self.log())
         found = results.contents("out.h5")
@@ -97,11 +97,14 @@ class UnderSlurm(program.InFolder):
             self.assertGreater(len(points), 0)
             self.assertEqual(results.rows("out.h5", points), rows)
 
+    def measured(self):
+        """Points by each launch."""
+        return [int(count) for count in re.findall(r"(\d+) by this run", self.log())]
+
     def assert_each_point_measured_once(self, launches):
         """As the launches tell it. One that is killed tells nothing."""
-        measured = [int(count) for count in re.findall(r"(\d+) by this run", self.log())]
-        self.assertEqual(sum(measured), POINTS, self.log())
-        self.assertEqual(len(measured), launches, self.log())
+        self.assertEqual(sum(self.measured()), POINTS, self.log())
+        self.assertEqual(len(self.measured()), launches, self.log())
         self.assertEqual(len(results.launches("out.h5", "launch_start")), launches)
 
     def ask_to_stop(self, job):
@@ -198,6 +201,19 @@ class EveryEnd(UnderSlurm):
         self.wait_for_end(job)
 
         self.assert_complete(before)
+
+    def test_shares_of_an_array_are_merged(self):
+        script = slurm_cluster.JOBS / "slurm" / "array.sbatch"
+        options = ["--ntasks-per-node=2", "--time=10", "--output=log"]
+        shares = self.cluster.submit("--array=1-3", *options, script, "sweep.toml", "all of it", "--threads", "1",
+                                     GRADFLOW=program.GRADFLOW)
+        merged = self.cluster.submit(f"--dependency=afterok:{shares}", *options, script, "sweep.toml", "all of it",
+                                     GRADFLOW=program.GRADFLOW)
+        self.wait_for_end(merged)
+
+        self.assertEqual(sum(self.measured()), POINTS, self.log())
+        os.rename("all of it.h5", "out.h5")
+        self.assert_complete()
 
     def test_processes_that_do_not_find_each_other_stop_with_one_message(self):
         done = self.cluster.run("srun", "--nodes=2", "--ntasks=4", "--mpi=none", program.GRADFLOW, "run", "sweep.toml",

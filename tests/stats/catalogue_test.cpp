@@ -44,6 +44,7 @@ LayerRecord measured(const Needs& needs) {
     const Signal<float>& signal = is_gradient(role) ? delta : has_dead_units ? h : z;
     record[role] = {summary_of(signal, samples, needs[role]), 12, 3};
   }
+  record.seal();
   if (!needs.gradients) return record;
   for (const WeightRole matrix : everything().matrices) {
     record[matrix] = {.wgrad_squared = Scaled::of(1.25, -9000),

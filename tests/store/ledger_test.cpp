@@ -145,8 +145,8 @@ TEST(ATravelRule, SendsPiecesBelowTheLimitAndThoseOfNobodyElse) {
 }
 
 TEST(AChecksum, DependsOnEveryPartOfWhatItSeals) {
-  const stats::Column column{"act_log10_q", "", "1", "", true, "", 1, false};
-  const stats::Column other{"act_log10_r", "", "1", "", true, "", 1, false};
+  const stats::Column column{"act_log10_q", "", "1", "", "", true, "", 1, false};
+  const stats::Column other{"act_log10_r", "", "1", "", "", true, "", 1, false};
   const std::vector<int> layers{1, 2};
   const std::vector<double> values{0.5, -0.25};
   const std::uint64_t sum = checksum(17, column, layers, values);
@@ -158,7 +158,7 @@ TEST(AChecksum, DependsOnEveryPartOfWhatItSeals) {
 }
 
 TEST(AChecksum, IsTheSumOfItsRows) {
-  const stats::Column column{"act_log10_q", "", "1", "", true, "", 1, false};
+  const stats::Column column{"act_log10_q", "", "1", "", "", true, "", 1, false};
 
   const std::uint64_t whole = checksum(17, column, std::vector{1, 2, 5}, std::vector{0.5, -0.25, 3.0});
 
@@ -167,7 +167,7 @@ TEST(AChecksum, IsTheSumOfItsRows) {
 }
 
 TEST(AChecksum, LeavesOutFactsOfOneRun) {
-  const stats::Column column{"wall_seconds", "", "s", "", false, "", 1, true};
+  const stats::Column column{"wall_seconds", "", "s", "", "", false, "", 1, true};
 
   EXPECT_EQ(checksum(17, column, {}, std::vector{0.5}), 0);
 }
@@ -175,7 +175,7 @@ TEST(AChecksum, LeavesOutFactsOfOneRun) {
 // Frozen: files written today must verify for ever. XXH64 of the 27 bytes 17, "abc", 2, 0.5 (numbers of 64
 // bits, little-endian), computed by a C program of five lines.
 TEST(AChecksum, IsTheDocumentedHash) {
-  const stats::Column column{"abc", "", "1", "", true, "", 1, false};
+  const stats::Column column{"abc", "", "1", "", "", true, "", 1, false};
 
   EXPECT_EQ(checksum(17, column, std::vector{2}, std::vector{0.5}), 0xc2f4acf5ce17a5c9ull);
 }

@@ -59,14 +59,15 @@ inline FileSchema SampleSweep::schema() const {
     schema.layers = layers(0);
   }
   schema.columns = {
-      {"dgrad_log10_norm_mean", "mean over samples of log10 |dE/dz|", "1", "mean_s log10 |dE_s/dz_l|", true,
-       "", 1, false},
-      {"dgrad_underflow_fraction", "share of elements a format would lose", "1", "", true, "format", 3,
+      {"dgrad_log10_norm_mean", "mean over samples of log10 |dE/dz|", "1", "mean_s log10 |dE_s/dz_l|", "",
+       true, "", 1, false},
+      {"dgrad_underflow_fraction", "share of elements a format would lose", "1", "", "", true, "format", 3,
        false},
-      {"theory_chi1", "growth of squared gradients per layer", "1", "", false, "", 1, false},
-      {"lyapunov_exponent", "growth rates", "1", "", false, "index", 2, false},
+      {"theory_chi1", "growth of squared gradients per layer", "1", "", "", false, "", 1, false},
+      {"lyapunov_exponent", "growth rates", "1", "", "", false, "index", 2, false},
   };
-  if (run_facts) schema.columns.push_back({"wall_seconds", "time of a point", "s", "", false, "", 1, true});
+  if (run_facts)
+    schema.columns.push_back({"wall_seconds", "time of a point", "s", "", "", false, "", 1, true});
   schema.dimensions = {{"format", "number format", std::vector<std::string>{"fp8_e4m3", "fp16", "fp32"}},
                        {"index", "place in descending order", std::vector<std::int64_t>{1, 2}}};
   schema.numerics_identity = "gradflow 0.1.0, OpenBLAS 0.3.21 Haswell, avx2, float32";

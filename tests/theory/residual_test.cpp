@@ -103,6 +103,22 @@ TEST(Highway, CarriesTheStreamOnItsDirectPath) {
   EXPECT_NEAR(gradient_ratio(closed, 11), std::pow(highway_carry(1.5), 20), 1e-15);
 }
 
+TEST(Highway, WithGatesOfNoWeightsIsItsDirectPathAndItsBranch) {
+  // Without weights z = u - bias = 0: phi(0) = 0 and what is left is the carry.
+  const BlockStep closed = highway_step({named("tanh"), 0, 0, 1.5}, {{}, Scaled::of(2)});
+
+  EXPECT_NEAR(closed.gradient_factor.value(), std::pow(highway_carry(1.5), 2), 1e-15);
+  EXPECT_NEAR(closed.out.square.value(), 2 * std::pow(highway_carry(1.5), 2), 1e-15);
+}
+
+TEST(Highway, OfHugeSignalsIsOpenOrClosed) {
+  // Half of the gates carry x, half pass relu(z): p' = (1 + sigma_w^2 / 2) p / 2, to the share that is half
+  // open.
+  const BlockStep step = highway_step({named("relu"), 3, 0, -1}, {{}, Scaled::of(1, 400)});
+
+  EXPECT_NEAR((step.out.square / Scaled::of(1, 400)).value(), (1 + 4.5) / 2, 1e-12);
+}
+
 TEST(ResidualProfiles, HaveNoLimitOfSize) {
   const ResidualBlock block{.branch = Branch::preact, .activation = named("relu"), .sigma_w = 4};
 

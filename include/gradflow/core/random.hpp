@@ -14,6 +14,7 @@ enum class Purpose : std::uint32_t {
   cotangent = 5,
   label = 6,
   selection = 7,
+  direction = 8,
   second_weight = 32,
   second_bias = 33,
   input_weight = 34,

@@ -36,6 +36,9 @@ void for_each_configuration(const sweep::Sweep& sweep,
 /// from a file or a source that is particular, widths and batches; the first value on the other axes.
 void for_each_network(const sweep::Sweep& sweep, const std::function<void(const sweep::SweepPoint&)>& visit);
 
+/// Of the Jacobian of any point; 0 if no point asks for one.
+int most_directions(const sweep::Sweep& sweep);
+
 /// Refuses a sweep in which some combination of values describes no network. Looks at the points of
 /// for_each_network(), so it costs nothing for a million seeds.
 /// @throws UserError as network_of()

@@ -16,7 +16,7 @@ pipeline::Observation::Layers layers_by_depth(const stats::LayerSelection& selec
                                               const nn::Bundle& bundle);
 
 /// The columns of a result file and how a point's row is filled: statistics, the gradient of tied weights,
-/// effective initialisation, theory, run facts.
+/// the Jacobian, effective initialisation, theory, run facts.
 class Row {
  public:
   /// The selection of a sweep: `statistics.preset`, `also`, `loss_scale` and `layers`.
@@ -24,7 +24,8 @@ class Row {
 
   const std::shared_ptr<const stats::Columns>& columns() const noexcept { return columns_; }
   const stats::LayerSelection& selected_layers() const noexcept { return layers_; }
-  double bytes_per_layer() const;  ///< of a point's table
+  int directions() const noexcept { return directions_; }  ///< of any point's Jacobian, at most
+  double bytes_per_layer() const;                          ///< of a point's table
   stats::Needs needs() const { return stats::needed(selection_); }
   std::vector<int> layers(int depth) const { return layers_.select(depth); }
 
@@ -50,6 +51,8 @@ class Row {
   stats::LayerSelection layers_;
   std::shared_ptr<const stats::Columns> columns_;
   std::optional<int> first_of_tied_;
+  std::optional<int> first_of_jacobian_;
+  int directions_ = 0;
   int first_of_initialisation_ = 0;
   int first_of_theory_ = 0;
   int first_of_run_facts_ = 0;

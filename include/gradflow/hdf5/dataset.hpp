@@ -63,7 +63,7 @@ class Dataset {
   static Dataset create(const File& file, const std::string& name, hid_t type, const Shape& shape,
                         Space space);
 
-  /// @throws Error if the file has no such dataset
+  /// @throws Error if the file has no such dataset, or it is kept in another file
   static Dataset open(const File& file, const std::string& name);
 
   hid_t get() const noexcept { return handle_.get(); }
@@ -85,6 +85,7 @@ class Dataset {
   template <class T>
   requires requires { NumberType<T>::in_file(); }
   std::vector<T> read(const Slab& slab) const {
+    require_readable(slab);
     std::vector<T> values(size_of(slab.count));
     read(slab, NumberType<T>::in_memory(), values.data(), sizeof(T));
     return values;
@@ -103,6 +104,7 @@ class Dataset {
   Dataset(DatasetHandle handle, std::string name);
   void write(const Slab& slab, hid_t type, const void* values, std::size_t count,
              std::size_t value_bytes) const;
+  void require_readable(const Slab& slab) const;  ///< before memory is asked for
   void read(const Slab& slab, hid_t type, void* values, std::size_t value_bytes) const;
 
   DatasetHandle handle_;

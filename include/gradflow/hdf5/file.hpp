@@ -18,6 +18,7 @@ class File {
   /// A new file, for this process alone. @throws Error if the file exists or cannot be made
   static File create(const std::filesystem::path& path);
 
+  /// A file that nobody vouches for. External links, external storage and virtual datasets are not followed.
   /// @throws Error if the file cannot be opened: HDF5's text says whether it is missing, foreign or truncated
   static File open_read_only(const std::filesystem::path& path);
 
@@ -31,6 +32,7 @@ class File {
   hid_t get() const noexcept { return handle_.get(); }
 
   /// Whether there is an object of that name, its path from the root: "status", "layer_1/weight".
+  /// @throws Error if a part of it is a soft or external link
   bool has(const std::string& name) const;
   /// Names of the datasets in the root group, in the order of their creation, or sorted if the file knows
   /// none.

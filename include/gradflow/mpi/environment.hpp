@@ -27,6 +27,9 @@ class Environment {
 /// This process's place in its launch as the launcher tells it, known without MPI: 0 may speak to the user.
 int launch_rank();
 
+/// The same among the processes of this host.
+int launch_rank_on_host();
+
 /// Processes of this launch, as the launcher tells it: 1 without one.
 int launch_size();
 

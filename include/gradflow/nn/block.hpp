@@ -136,6 +136,14 @@ struct SignalShape {
   int width = 0;
 };
 
+/// The signal of a block that Jacobians are of, and are taken with respect to: a total derivative, every path
+/// between the two included.
+enum class JacobianSignal {
+  preactivation,  ///< z_l
+  output,         ///< what the block passes on
+  cell            ///< c_t of an lstm, with h_t = o phi(c_t)
+};
+
 /// A row of the block catalogue.
 struct BlockRow {
   std::string_view name;
@@ -148,6 +156,7 @@ struct BlockRow {
   bool steps_in_time = false;  ///< depth counts steps, and every step has the weights of the first
   int state_signals = 1;       ///< of the layer's width, from block to block; of stacked levels each
   int (*gates)(const NetworkSpec&) = nullptr;  ///< stacked in each of its matrices; null: one
+  JacobianSignal jacobian = JacobianSignal::output;
 };
 
 std::span<const BlockRow> blocks();

@@ -81,6 +81,16 @@ struct GridLine {
   bool operator==(const GridLine&) const = default;
 };
 
+/// The Jacobian of one signal with respect to an earlier one, at the first sample: see BlockRow::jacobian.
+struct JacobianRequest {
+  int from = 1;        ///< layer, block or step
+  int to = 1;          ///< of the later signal, above `from`
+  int directions = 1;  ///< of the later signal, at most its units and those of the earlier one
+  bool all = false;    ///< every direction there is, so singular values too
+
+  bool operator==(const JacobianRequest&) const = default;
+};
+
 /// One network with its data, ready to be measured: everything that decides the numbers, and nothing else.
 struct NetworkSpec {
   std::string block = "dense";  ///< a name of blocks()
@@ -98,6 +108,7 @@ struct NetworkSpec {
   int batch = 1;
   BackwardSource backward;
   std::uint64_t seed = 0;
+  std::optional<JacobianRequest> jacobian = {};
 
   int depth() const noexcept { return widths.depth(); }
 

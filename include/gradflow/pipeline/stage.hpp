@@ -5,9 +5,11 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/directions.hpp"
 #include "gradflow/nn/tied_gradient.hpp"
 #include "gradflow/pipeline/checkpointing.hpp"
 #include "gradflow/pipeline/observation.hpp"
@@ -22,6 +24,7 @@ struct PointResult {
   stats::PointTable rows;  ///< the observed layers of this stage but for parts, columns of the observation
   /// Of each level of the whole network: with its first block, if asked for.
   std::vector<Scaled> tied_wgrad_squared = {};
+  std::optional<nn::JacobianSpectrum> jacobian = {};  ///< with the first block, if asked for
 };
 
 /// How the table of a deep point leaves its stage before the point is finished, so that it is never held as a
@@ -77,6 +80,13 @@ class Stage {
   /// @return    gradient of x, and the sums with this stage's blocks; empty if the stage holds the first
   /// block
   State<Real> backward(int microbatch, State<Real> dy);
+
+  /// What of the points' Jacobians travels upstream beside the gradient that backward() returns: of those
+  /// whose first sample stands in this microbatch, which have begun behind the stage's first block or in it.
+  std::vector<double> directions_sent(int microbatch) const;
+  /// The same from downstream. Call it before backward().
+  void learn_directions(int microbatch, std::span<const double> directions);
+  std::size_t directions_received(int microbatch) const;  ///< how many numbers
 
   /// What backward() put off: adds up the weight gradients of one microbatch. Nothing if they are added at
   /// once. @pre called in ascending order, each after its backward()
@@ -151,6 +161,8 @@ class Stage {
   State<Real> backward_rows(int i, const Stack& stack, State<Real> dy, nn::Entry entry, nn::Tape<Real>& tape,
                             nn::Observer<Real>& observer, nn::WeightGradient<Real>& gradient);
 
+  void pass_directions(int i, const Stack& stack, const nn::Tape<Real>& tape);
+
   State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
   State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
   State<Real> back_through_all(int microbatch, State<Real> dy);
@@ -184,6 +196,7 @@ class Stage {
   std::vector<Signals> signals_;                ///< [microbatch], otherwise
   std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
   std::vector<nn::TiedGradient<Real>> tied_;    ///< by level, from the last block to this stage's first
+  std::vector<std::optional<nn::Directions<Real>>> directions_;  ///< of each point's Jacobian, if asked for
   std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
 };
 

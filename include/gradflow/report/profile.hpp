@@ -13,9 +13,19 @@ struct SeedRows {
   std::vector<std::vector<double>> of_seed;  ///< [seed][layer]
 };
 
+/// One number per layer of one point. @throws UserError if the file keeps the column in another shape
+std::vector<double> layer_values(const store::ResultFile& file, const std::string& column,
+                                 std::uint64_t point);
+
+/// @throws UserError if the points of the configuration have different layers
 /// @pre the configuration has a measured point; the column is per layer and has no further dimension
 SeedRows read_rows(const store::ResultFile& file, const Configuration& configuration,
                    const std::string& column);
+
+/// The same of a column that has an index in place of layers. What no seed has, behind the last value, is
+/// left out; `layers` are the indices, from 1.
+SeedRows read_by_index(const store::ResultFile& file, const Configuration& configuration,
+                       const std::string& column);
 
 /// A statistic by layer: its mean over seeds, and the band from the smallest to the largest seed.
 ///

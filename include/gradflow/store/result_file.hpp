@@ -85,13 +85,27 @@ class ResultFile {
   /// The facts of the last launches, oldest first: name and text.
   std::vector<std::map<std::string, std::string>> launches() const;
 
+  /// Reads something of everything, so that what is damaged comes out. @throws UserError
+  void require_readable() const;
+
   /// For whole-file work inside the module.
   const hdf5::File& hdf5_file() const noexcept { return file_; }
 
  private:
   ResultFile(std::filesystem::path path, hdf5::File file);
+  void learn_layers();
   void learn_variables();
+  void require_shape(const std::string& name, const hdf5::Shape& expected) const;
+  void require_column(const stats::Column& column) const;
+  void require_ascending(const std::vector<int>& layers) const;
   const hdf5::Dataset& dataset(const std::string& name) const;
+  std::vector<std::string> texts(const std::string& variable, const hdf5::Slab& slab) const;
+  template <class T>
+  std::vector<T> values(const std::string& variable) const;
+  template <class T>
+  std::vector<T> values(const std::string& variable, const hdf5::Slab& slab) const;
+  template <class T>
+  T value_at(const std::string& variable, std::uint64_t point) const;
 
   std::filesystem::path path_;
   hdf5::File file_;
@@ -99,6 +113,7 @@ class ResultFile {
   bool ragged_ = false;
   std::vector<std::string> swept_, fixed_;
   std::shared_ptr<const stats::Columns> columns_;
+  std::uint64_t rows_ = 0;   ///< of the layer axis; ragged: of all points together
   std::vector<int> layers_;  ///< of every point, unless ragged
   mutable std::map<std::string, hdf5::Dataset> open_;
 };

@@ -75,6 +75,21 @@ struct ResidualProfile {
   std::vector<double> dgrad_log10_rms;  ///< [depth] log10 sqrt(E (dE/dx_l)^2), 0 at the last
 };
 
+/// Highway block whose transform weights W_t are drawn like W: y = t phi(z) + (1 - t) x, t = sigmoid(u), with
+/// z and u ~ N(0, q) around 0 and around the bias, q = sigma_w^2 E x^2 + sigma_b^2, independent.
+struct HighwayBlock {
+  nn::Activation activation;
+  double sigma_w = 1;  ///< of W and W_t
+  double sigma_b = 0;
+  double transform_bias = -1;
+};
+
+/// p' = E t^2 E phi^2 + E (1-t)^2 p + 2 E t(1-t) m E phi, m' = E t E phi + E (1-t) m,
+/// gradient E (1-t)^2 + sigma_w^2 [E t^2 E phi'^2 + (E phi^2 + p - 2 m E phi) E sigmoid'(u)^2].
+BlockStep highway_step(const HighwayBlock& block, const StreamMoments& in);
+
+ResidualProfile predict_highway(const HighwayBlock& block, int depth, double input_square = 1);
+
 /// The recursion block by block from E x_0^2, at any depth and any size of signal. @pre depth >= 1
 ResidualProfile predict_residual(const ResidualBlock& block, int depth, double input_square = 1);
 
