@@ -42,6 +42,8 @@ MISTAKES_IN_THE_FILE = {
     "inputs of a block that is no step in time": ("width = 8", 'width = 8\ninput = "gaussian"',
                                                   ["network.input", "dense", "no inputs"]),
     "levels of a block that is no step in time": ("width = 8", 'width = 8\nstack = 2', ["network.stack", "dense", "no levels"]),
+    "Jacobian of stacked levels": ("depth = 6", 'depth = 6\nblock = "rnn"\nstack = 2\n[jacobian]\ndirections = 2',
+                                   ["jacobian.directions", "stacked levels", "network.stack"]),
     "a stack of none": ("width = 8", 'width = 8\nblock = "rnn"\nstack = 0', ["network.stack", "read 0"]),
     "a stack of too many layers": ("depth = 6", 'depth = 90000000\nblock = "rnn"\nstack = 2',
                                    ["network.stack", "180000000 layers", "at most 100000000"]),
