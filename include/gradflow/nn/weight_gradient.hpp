@@ -20,8 +20,8 @@ struct DensePoint {
   bool has_bias = false;
   Scaled unit_weight_squared;  ///< |Z|_F^2
   double weight_scale = 1;     ///< W = weight_scale * Z
-  std::shared_ptr<const double>
-      deviation;  ///< what that is divided by, once the forward pass has found it; or null
+  /// What that is divided by, once the forward pass has found it; or null.
+  std::shared_ptr<const double> deviation = nullptr;
 
   Scaled weight_squared() const;  ///< |W|_F^2
 };
