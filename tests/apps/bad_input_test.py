@@ -248,7 +248,7 @@ class BadInput(program.InFolder):
                 self.assert_refused(["nowhere.toml", "No such file"], "run", "nowhere.toml", "-o", "out.h5", ranks=ranks)
 
     def test_missing_command_or_argument(self):
-        for arguments, expected in {("rnu", "sweep.toml"): ["rnu", "plan run show report theory export list check"], (): ["subcommand"],
+        for arguments, expected in {("rnu", "sweep.toml"): ["rnu", "choose one of: plan run", "export list", "check"], (): ["subcommand"],
                                     ("run",): ["SWEEP.toml"], ("run", "sweep.toml"): ["--output"],
                                     ("list", "activation"): ["activations"],
                                     ("show", "nowhere.h5"): ["nowhere.h5"], ("plan", "nowhere.toml"): ["nowhere.toml"],
