@@ -69,7 +69,9 @@ bool covers_norm_of(const nn::Normalization& n) {
 /// least E x_L^2 / E x_l^2 of its size along x_l. That direction is one of N and no part of a wide layer, but
 /// where the stream's mean drifts (relu behind W) it outgrows the others: beyond a twentieth of all nothing
 /// is known.
-void forget_beyond_wide_layers(theory::ResidualProfile& profile, int width) {
+void forget_beyond_wide_layers(theory::ResidualProfile& profile, const nn::Activation& phi, int width) {
+  const double mean = theory::Moments(phi).mean(Scaled::of(1)).value();
+  if (std::abs(mean) < 1e-12) return;  // nothing drifts
   const double share = std::log10(0.05 * width);
   for (std::size_t l = 0; l < profile.log10_q.size(); ++l) {
     const double along_stream = profile.log10_q.back() - profile.log10_q[l];
@@ -92,14 +94,15 @@ BlockTheory of_residual(const nn::NetworkSpec& network, double sigma_w, double s
         n.position == NormalizationPosition::pre ? theory::NormPlacement::pre : theory::NormPlacement::post;
   }
   theory::ResidualProfile profile = theory::predict_residual(block, network.depth());
-  if (block.branch == theory::Branch::postact) forget_beyond_wide_layers(profile, network.widths[1]);
+  if (block.branch == theory::Branch::postact)
+    forget_beyond_wide_layers(profile, network.activation, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 
 BlockTheory of_highway(const nn::NetworkSpec& network, double sigma_w, double sigma_b) {
   theory::ResidualProfile profile = theory::predict_highway(
       {network.activation, sigma_w, sigma_b, network.transform_bias}, network.depth());
-  forget_beyond_wide_layers(profile, network.widths[1]);
+  forget_beyond_wide_layers(profile, network.activation, network.widths[1]);
   return {.dgrad_log10_rms = std::move(profile.dgrad_log10_rms), .act_log10_q = std::move(profile.log10_q)};
 }
 

@@ -16,7 +16,8 @@ bool is_zero(const std::vector<double>& values) {
   return std::ranges::none_of(values, [](double v) { return v != 0; });
 }
 
-/// Of the magnitudes; not a number if one is not. Independent lanes: a chain of maxima waits for each of them.
+/// Of the magnitudes; not a number if one is not. Independent lanes: a chain of maxima waits for each of
+/// them.
 double largest(const std::vector<double>& values) {
   constexpr std::size_t lanes = 8;
   std::array<double, lanes> most{};

@@ -1,5 +1,6 @@
 #include "gradflow/theory/normalization.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "gradflow/core/errors.hpp"
@@ -31,11 +32,13 @@ BatchMoments of_homogeneous(const Moments& moments, int batch) {
           square, product};
 }
 
+/// Of phi over the power of two next to its largest slope: no size of it has a part in the rate.
 BatchMoments by_quadrature(const nn::Activation& phi, int batch) {
   const std::vector<double> breaks = Moments(phi).breaks();
-  const Curve value = [&](double x) { return phi.value(x); };
-  const Curve slope = [&](double x) { return phi.slope(x); };
-  const Curve gain = [&](double x) { return x * phi.slope(x); };
+  const double unit = std::exp2(-std::ilogb(phi.sup_slope()));
+  const Curve value = [&](double x) { return unit * phi.value(x); };
+  const Curve slope = [&](double x) { return unit * phi.slope(x); };
+  const Curve gain = [&](double x) { return unit * x * phi.slope(x); };
   const auto mean_square = [&](const Curve& f) {
     return sphere_mean([&](double x) { return f(x) * f(x); }, batch, breaks);
   };
@@ -59,18 +62,33 @@ Spread spread_at(const nn::Activation& phi, double q) {
   return {square.value(), (square - mean * mean).value(), moments.slope_square(at).value()};
 }
 
-}  // namespace
-
-double batch_norm_rate(const nn::Activation& phi, int batch) {
-  expect(batch >= 2, "a batch of at least 2");
-  if (batch <= 3) return std::numeric_limits<double>::infinity();
-  const BatchMoments m =
-      phi.positively_homogeneous() ? of_homogeneous(Moments(phi), batch) : by_quadrature(phi, batch);
+double rate_of(const BatchMoments& m, int batch) {
   const double b = batch;
   const double n = b - 1;
   const double own = n * m.slope_square - m.gain_square;
   const double shared = n * (m.slope_square - m.slope_product - m.gain_product) - m.gain_square;
   return b / ((b - 3) * n * (m.square - m.product)) * (own - shared / b);
+}
+
+/// Beyond, own and shared would cancel to order B, and the rate is its limit and two terms in 1/B.
+constexpr int largest_batch = 4096;
+
+/// r + x/B + y/B^2 through the rates of half the largest batch and of itself.
+double of_huge_batch(const nn::Activation& phi, double batch) {
+  const double limit = batch_norm_rate(phi);
+  const double once = largest_batch * (batch_norm_rate(phi, largest_batch) - limit);          // x + y/B
+  const double half = largest_batch / 2 * (batch_norm_rate(phi, largest_batch / 2) - limit);  // x + 2y/B
+  return limit + (2 * once - half + (half - once) * largest_batch / batch) / batch;
+}
+
+}  // namespace
+
+double batch_norm_rate(const nn::Activation& phi, int batch) {
+  expect(batch >= 2, "a batch of at least 2");
+  if (batch <= 3) return std::numeric_limits<double>::infinity();
+  if (phi.positively_homogeneous()) return rate_of(of_homogeneous(Moments(phi), batch), batch);
+  if (batch > largest_batch) return of_huge_batch(phi, batch);
+  return rate_of(by_quadrature(phi, batch), batch);
 }
 
 double batch_norm_rate(const nn::Activation& phi) {

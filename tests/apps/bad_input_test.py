@@ -93,7 +93,7 @@ MISTAKES_IN_THE_FILE = {
     "more directions than units of the last point": ("[sweep]", "[jacobian]\ndirections = 8\n[sweep]\nnetwork.width = [8, 10, 7]",
                                                      ["jacobian.directions", "read 8", "at most 7"]),
     "Jacobian without a factor": ("[data]", '[jacobian]\ndirections = "all"\nfrom = 4\nto = 4\n[data]',
-                                  ["sweep.toml:9:", "jacobian.from", "from layer 4 to layer 4"]),
+                                  ["sweep.toml:8:", "jacobian.from", "from layer 4 to layer 4"]),
     "Jacobian against the direction of the network": ("[data]", '[jacobian]\ndirections = "all"\nfrom = 6\n[data]',
                                                       ["jacobian.from", '"last" is 6']),
     "Jacobian beyond the last layer": ("[data]", '[jacobian]\ndirections = "all"\nto = 7\n[data]',

@@ -106,6 +106,17 @@ TEST(BatchNormRate, OfAnyActivationTendsToItsLimitLikeOneOverBatch) {
   }
 }
 
+TEST(BatchNormRate, IsKnownForHugeBatchesAndSlopes) {
+  // The next term of its series, c/B^3 with c below 1e3, and rounding of 1e-16 B.
+  const double at_4096 = batch_norm_rate(named("gelu"), 4096), at_4097 = batch_norm_rate(named("gelu"), 4097);
+  const double slope = (batch_norm_rate(named("gelu")) - at_4096) / 4096;
+  EXPECT_NEAR(at_4097 - at_4096, slope, 1e-3 * std::abs(slope) + 1e-11);
+  EXPECT_NEAR(batch_norm_rate(named("gelu"), 1000000), batch_norm_rate(named("gelu")), 1e-4);
+  // elu of a steep slope is that of its exponential alone, however steep.
+  const double steep = batch_norm_rate(nn::Activation::named("elu", 1e160), 16);
+  EXPECT_NEAR(batch_norm_rate(nn::Activation::named("elu", 1e150), 16) / steep, 1, 1e-9);
+}
+
 TEST(LayerNormRate, IsThePublishedOne) {
   EXPECT_NEAR(layer_norm_rate(named("relu"), 1.7, 0), 1, 1e-14);
   EXPECT_NEAR(layer_norm_rate(named("tanh"), 0.3, 0), 1.177807, 1e-6);
