@@ -137,7 +137,11 @@ MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role) {
 
 bool bias_is_cancelled(const NetworkSpec& network, int layer, WeightRole role) {
   const Normalization& n = network.normalization;
-  if (n.kind != NormalizationKind::batch || n.position != NormalizationPosition::before) return false;
+  if (n.kind != NormalizationKind::batch) return false;
+  if (n.position == NormalizationPosition::post && network.block != "postact_residual") {
+    return role == parts_of(network).matrices.back();  // the branch ends with it, and only the sum follows
+  }
+  if (n.position != NormalizationPosition::before) return false;
   if (network.block == "dense") {
     return layer < network.depth() || entry_of(network) == Entry::output;
   }
