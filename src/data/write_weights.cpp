@@ -63,7 +63,8 @@ void write_matrix(const hdf5::File& file, const nn::NetworkSpec& network, int la
 }
 
 template <class Real>
-void write_all(const hdf5::File& file, const nn::NetworkSpec& network, Contents contents) {
+void write_all(const hdf5::File& file, const nn::NetworkSpec& described, Contents contents) {
+  const nn::NetworkSpec network = nn::with_found_scales<Real>(described);
   for (int layer = 1; layer <= nn::weight_layers(network); ++layer) {
     hdf5::create_group(file, fmt::format("layer_{}", layer));
     for (const WeightRole role : nn::parts_of(network).matrices) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -11,6 +12,8 @@
 
 #include "given.hpp"
 #include "gradflow/experiment/input_files.hpp"
+#include "gradflow/nn/block.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/theory/finite_width.hpp"
 #include "gradflow/theory/phase.hpp"
 
@@ -108,6 +111,25 @@ int nonzeros_of(const sweep::SweepPoint& point) {
                     fmt::format("has nonzeros = {}; expected an integer from 1 to 1000000", nonzeros));
 }
 
+/// Refuses a scheme that scales layers one by one where the block has no such layers.
+void require_layers_to_scale(const sweep::SweepPoint& point, const nn::NetworkSpec& network,
+                             const nn::Initialisation& init) {
+  if (init.finds_scales() && nn::block_of(network).steps_in_time) {
+    throw point.error(
+        "init.scheme",
+        fmt::format("is \"lsuv\", which scales layer by layer, but the steps of a {} block share "
+                    "their weights; write \"orthogonal\"",
+                    network.block));
+  }
+  if (init.scheme->layer_scale == nn::LayerScale::smaller_output && network.block != "dense") {
+    throw point.error(
+        "init.scheme",
+        fmt::format("is \"mup\", which scales the last layer by 1/fan_in, but the last {} block is "
+                    "no output layer; write \"gaussian\", the rule of the layers before it",
+                    network.block));
+  }
+}
+
 void require_even_widths(const sweep::SweepPoint& point, const nn::Widths& widths) {
   for (int signal = 0; signal <= widths.depth(); ++signal) {
     if (widths[signal] % 2 == 0) continue;
@@ -130,6 +152,8 @@ nn::Initialisation initialisation_of(const sweep::SweepPoint& point, const nn::N
   } catch (const UserError& error) {
     throw point.error("init.scheme", error.what());
   }
+  require_layers_to_scale(point, network, init);
+  if (init.finds_scales()) init.found = std::make_shared<nn::FoundScales>();
   init.nonzeros = nonzeros_of(point);
   init.stored = stored_weights_of(point);
   if (init.scheme->distribution == nn::Distribution::looks_linear) {

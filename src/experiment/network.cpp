@@ -345,8 +345,8 @@ std::optional<nn::JacobianRequest> jacobian_of(const sweep::SweepPoint& point,
   if (network.recurrence.stack > 1) {
     throw point.error(
         "jacobian.directions",
-        "is given, but a step of a stacked network is several layers, and the Jacobian is that of "
-        "one chain of states; leave the table [jacobian] or network.stack out");
+        "is given, but the state of stacked levels is not one vector; leave the table [jacobian] "
+        "out, or network.stack");
   }
   nn::JacobianRequest request = jacobian_between(point, network.depth());
   const int most = std::min(network.widths[request.from], network.widths[request.to]);

@@ -13,6 +13,7 @@
 
 #include "block_theory.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/theory/dead_units.hpp"
 #include "gradflow/theory/jacobian.hpp"
 #include "recurrent_theory.hpp"
@@ -123,7 +124,7 @@ theory::DenseNetwork dense_network(const nn::NetworkSpec& network) {
   dense.sigma_b.reserve(std::size_t(widths.depth()));
   dense.widths.reserve(std::size_t(widths.depth()) + 1);
   for (int layer = 1; layer <= widths.depth(); ++layer) {
-    dense.sigma_w.push_back(network.init.effective_sigma_w(widths.fan_in(layer), widths.fan_out(layer)));
+    dense.sigma_w.push_back(nn::effective_sigma_w(network, layer));
     dense.sigma_b.push_back(network.init.effective_sigma_b(widths.fan_in(layer)));
     dense.widths.push_back(widths[layer]);
   }
@@ -187,7 +188,7 @@ bool theory_covers(const nn::NetworkSpec& network) {
            network.init.scheme->distribution == nn::Distribution::identity;
   }
   return network.data == "gaussian" && has_mean_field(network.init.scheme->distribution) &&
-         network.init.scheme->solved_by != nn::SolvedBy::depth;
+         network.init.scheme->solved_by != nn::SolvedBy::depth && !network.init.finds_scales();
 }
 
 /// "256x1001": each width with how often it follows itself.
@@ -237,6 +238,7 @@ Prediction predict_with(const nn::NetworkSpec& network, const CriticalOf& critic
   Prediction prediction{.profile = theory::Profile::unknown(network.depth())};
   if (!theory_covers(network)) return prediction;
   if (!is_plain_dense(network)) {
+    if (network.init.scheme->layer_scale != nn::LayerScale::plain) return prediction;
     add_block_theory(prediction, network);
     return prediction;
   }

@@ -63,7 +63,10 @@ BlockTheory recurrent_theory(const nn::NetworkSpec& network) {
   known.zero_state = block_theory(network).zero_state;
   if (!step) return known;
   const int width = network.widths[1];
-  const double sigma_w = network.init.effective_sigma_w(width, nn::gates_of(network) * width);
+  // The candidate stands first and has the whole identity; of other isometries every gate has a cut.
+  const bool is_identity = network.init.scheme->distribution == nn::Distribution::identity;
+  const double sigma_w =
+      network.init.effective_sigma_w(width, is_identity ? width : nn::gates_of(network) * width);
   const std::vector<double> growth = ln_growths(network, *step, sigma_w);
   const bool has_cell = network.block == "lstm";
   const double into_cell = has_cell ? 2 * std::log(std::abs(step->feedback) * sigma_w) : 0;

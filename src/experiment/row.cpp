@@ -9,6 +9,7 @@
 #include "gradflow/experiment/jacobian.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 
 namespace gradflow::experiment {
 namespace {
@@ -127,8 +128,7 @@ void Row::fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& n
   for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {
     const int layer = layers[std::size_t(row)];
     const int fan_in = network.widths.fan_in(layer);
-    const int fan_out = nn::gates_of(network) * network.widths.fan_out(layer);
-    table.at(first_of_initialisation_, row)[0] = network.init.effective_sigma_w(fan_in, fan_out);
+    table.at(first_of_initialisation_, row)[0] = nn::effective_sigma_w(network, layer);
     table.at(first_of_initialisation_ + 1, row)[0] = network.init.effective_sigma_b(fan_in);
   }
 }

@@ -1,6 +1,8 @@
 #include "gradflow/nn/affine.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "gradflow/nn/layer_weights.hpp"
@@ -16,6 +18,33 @@ Factor<Real> Factor<Real>::of(double value) {
   return {Real(2 * mantissa), exponent - 1};
 }
 
+namespace {
+
+/// Of all units and samples of one point, in the order of its rows.
+template <class Real>
+double standard_deviation(const Signal<Real>& signal, const std::vector<std::int32_t>& of_rows,
+                          const RowRange& range) {
+  const auto exponents = std::span(of_rows).subspan(std::size_t(range.first_row), std::size_t(range.samples));
+  const std::int32_t common = *std::ranges::max_element(exponents);
+  const auto sum_over = [&](auto term) {
+    double total = 0;
+    for (int sample = 0; sample < range.samples; ++sample) {
+      const double unit = std::ldexp(1.0, exponents[std::size_t(sample)] - common);
+      double of_row = 0;
+      for (const Real x : signal.values.row(range.first_row + sample).first(std::size_t(signal.width))) {
+        of_row += term(unit * double(x));
+      }
+      total += of_row;
+    }
+    return total / (double(range.samples) * signal.width);
+  };
+  const double mean = sum_over([](double x) { return x; });
+  const double variance = sum_over([&](double x) { return (x - mean) * (x - mean); });
+  return std::ldexp(std::sqrt(variance), common);
+}
+
+}  // namespace
+
 template <class Real>
 Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role) {
   const NetworkSpec& shared = bundle.front();
@@ -29,7 +58,12 @@ Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role) {
     expect(may_share_bundle(shared, point), "the points of a bundle share their unit weights");
     Member member;
     member.batch = point.batch;
-    member.weight_scale_exact = nn::weight_scale(point, layer, role);
+    if (point.init.finds_scales()) {
+      expect(point.init.found != nullptr, "a place for the scales that the forward pass finds");
+      member.deviation = point.init.found->place(layer, role);
+    }
+    member.weight_scale_exact = member.deviation ? point.init.weight_scale(fan_in_, fan_out_, role)
+                                                 : nn::weight_scale(point, layer, role);
     member.weight_scale = Factor<Real>::of(member.weight_scale_exact);
     const double bias_scale = nn::bias_scale(point, layer, role);
     member.has_bias = bias_scale > 0;
@@ -44,12 +78,28 @@ Affine<Real>::Affine(const Bundle& bundle, int layer, WeightRole role) {
 }
 
 template <class Real>
+bool Affine<Real>::finds_scales() const {
+  return std::ranges::any_of(points_, [](const Member& member) { return bool(member.deviation); });
+}
+
+template <class Real>
+void Affine<Real>::find_scales(const Signal<Real>& x, const Signal<Real>& product, const Stack& stack) const {
+  for (const RowRange& range : stack) {
+    const std::shared_ptr<double>& deviation = points_[std::size_t(range.point)].deviation;
+    if (!deviation || !std::isnan(*deviation)) continue;
+    const double found = standard_deviation(product, x.exponents, range);
+    *deviation = found > 0 && std::isfinite(1 / found) ? found : 1;
+  }
+}
+
+template <class Real>
 FailureCode Affine<Real>::finish(int point, int row, std::int32_t input_exponent, Signal<Real>& z) const {
   const Member& member = points_[std::size_t(point)];
   const std::span<Real> values = z.values.row(row);
   std::int32_t& e = z.exponents[std::size_t(row)];
-  scale(values, member.weight_scale.mantissa);
-  e = input_exponent + member.weight_scale.exponent;
+  const Factor<Real> factor = scale_of(member);
+  scale(values, factor.mantissa);
+  e = input_exponent + factor.exponent;
   if (member.has_bias) add_bias(values, e, member.bias.row(0), member.bias_exponent);
   return rescale(values, e);
 }
@@ -59,8 +109,9 @@ FailureCode Affine<Real>::finish_input_gradient(int point, int row, std::int32_t
                                                 Signal<Real>& dh) const {
   const Member& member = points_[std::size_t(point)];
   std::int32_t& e = dh.exponents[std::size_t(row)];
-  e = dz_exponent + member.weight_scale.exponent;
-  scale(dh.values.row(row), member.weight_scale.mantissa);
+  const Factor<Real> factor = scale_of(member);
+  e = dz_exponent + factor.exponent;
+  scale(dh.values.row(row), factor.mantissa);
   const FailureCode code = rescale(dh.values.row(row), e);
   if (code != FailureCode::none) clear_sample(dh, row);
   return code;
@@ -70,8 +121,8 @@ template <class Real>
 DenseGradient<Real> Affine<Real>::gradient() const {
   std::vector<DensePoint> points;
   for (const Member& member : points_) {
-    const Scaled scale = Scaled::of(member.weight_scale_exact);
-    points.push_back({member.batch, member.has_bias, unit_weight_squared_ * scale * scale});
+    points.push_back(
+        {member.batch, member.has_bias, unit_weight_squared_, member.weight_scale_exact, member.deviation});
   }
   return DenseGradient<Real>(fan_in_, fan_out_, std::move(points));
 }

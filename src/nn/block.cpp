@@ -14,7 +14,8 @@ namespace {
 
 template <class Real>
 std::unique_ptr<Block<Real>> make_dense(const Bundle& bundle, int layer) {
-  if (bundle.front().normalization.kind != NormalizationKind::none) {
+  // A scale that is found needs the product of the whole batch before any of it goes on.
+  if (bundle.front().normalization.kind != NormalizationKind::none || bundle.front().init.finds_scales()) {
     return make_normalised_dense<Real>(bundle, layer);
   }
   return std::make_unique<Dense<Real>>(bundle, layer);

@@ -20,6 +20,9 @@ double glorot(int fan_in, int fan_out) { return 2.0 / (double(fan_in) + fan_out)
 double lecun(int fan_in, int) { return 1.0 / fan_in; }
 double pytorch_linear(int fan_in, int) { return 1.0 / (3.0 * fan_in); }
 
+/// Of Q, which a found scale multiplies.
+double unit_variance(int fan_in, int fan_out) { return 1.0 / std::max(fan_in, fan_out); }
+
 /// Of weights that nobody here has drawn.
 double unknown(int, int) { return std::numeric_limits<double>::quiet_NaN(); }
 
@@ -95,6 +98,16 @@ constexpr std::array table{
     free_scheme("looks_linear", Distribution::looks_linear,
                 "W = [V -V; -V V], V ~ N(0, sigma_w^2/fan_in): a relu network is a linear one, whose norms "
                 "sigma_w = sqrt(2) keeps (Balduzzi et al. 2017, there with V orthogonal); even widths"),
+    SchemeRow{"mup", Distribution::normal, nullptr, 0, false, 1,
+              "mu-parametrisation: W ~ N(0, sigma_w^2/fan_in), that of the last layer ~ N(0, "
+              "sigma_w^2/fan_in^2); dense blocks (Yang & Hu 2021)",
+              SolvedBy::nobody, "", 0, LayerScale::smaller_output},
+    SchemeRow{
+        "lsuv", Distribution::orthogonal, unit_variance, 1, false, 1,
+        "W = s Q, Q as in orthogonal, s found in the first forward pass: the variance of W h over units "
+        "and the whole batch is gain^2, biases apart (where it is 0, s = gain); gain 1 unless given "
+        "(Mishkin & Matas 2016)",
+        SolvedBy::nobody, "", 0, LayerScale::unit_variance},
     SchemeRow{
         "fixup", Distribution::normal, he, 1, false, 1,
         "he_normal with both matrices of a residual branch scaled: the first by depth^(-1/2), variance 2 "
@@ -183,7 +196,7 @@ Initialisation Initialisation::make(std::string_view name, std::optional<double>
 
 double Initialisation::weight_scale(int fan_in, int fan_out, WeightRole role) const {
   const double factor = factor_of(*this, role);
-  if (is_isometry(scheme->distribution)) return factor * sigma_w;
+  if (is_isometry(scheme->distribution)) return factor * sigma_w * gain;
   return factor * std_of_weight(*this, fan_in, fan_out) / std_of_unit_weight(*this, fan_in);
 }
 
@@ -191,13 +204,13 @@ double Initialisation::effective_sigma_w(int fan_in, int fan_out, WeightRole rol
   const double factor = factor_of(*this, role);
   // A cut isometry that widens spreads the same squared norm over more units.
   if (is_isometry(scheme->distribution))
-    return factor * sigma_w * std::sqrt(double(fan_in) / std::max(fan_in, fan_out));
+    return factor * sigma_w * gain * std::sqrt(double(fan_in) / std::max(fan_in, fan_out));
   return factor * std_of_weight(*this, fan_in, fan_out) * std::sqrt(fan_in);
 }
 
 bool Initialisation::shares_unit_weights_with(const Initialisation& other) const {
   return scheme->distribution == other.scheme->distribution && nonzeros == other.nonzeros &&
-         stored == other.stored;
+         stored == other.stored && finds_scales() == other.finds_scales();
 }
 
 double Initialisation::effective_sigma_b(int fan_in) const {

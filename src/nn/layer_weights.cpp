@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
 #include "gradflow/nn/block.hpp"
+#include "gradflow/nn/data.hpp"
 #include "gradflow/nn/loss.hpp"
 
 namespace gradflow::nn {
@@ -62,7 +65,57 @@ std::string complaint_of_matrix(const NetworkSpec& network, int layer, WeightRol
   return "";
 }
 
+constexpr double not_found = std::numeric_limits<double>::quiet_NaN();
+
+/// Beside what the scheme says of the widths.
+double layer_factor(const NetworkSpec& network, int layer, WeightRole role) {
+  switch (network.init.scheme->layer_scale) {
+    case LayerScale::plain:
+      return 1;
+    case LayerScale::smaller_output:
+      return layer == network.depth() ? 1 / std::sqrt(double(shape_of(network, layer, role).fan_in)) : 1;
+    case LayerScale::unit_variance:
+      break;
+  }
+  return network.init.found ? 1 / network.init.found->deviation(layer, role) : not_found;
+}
+
+template <class Real>
+class Unseen final : public Observer<Real> {
+ public:
+  void see(Role, const Signal<Real>&, const RowRange&) override {}
+  void count_saturated(Role, int, std::int64_t) override {}
+  void count_lost(Role, int, std::span<const std::int64_t>) override {}
+};
+
 }  // namespace
+
+std::shared_ptr<double> FoundScales::place(int layer, WeightRole role) {
+  std::shared_ptr<double>& deviation = deviations_[{layer, role}];
+  if (!deviation) deviation = std::make_shared<double>(not_found);
+  return deviation;
+}
+
+double FoundScales::deviation(int layer, WeightRole role) const {
+  const auto found = deviations_.find({layer, role});
+  return found == deviations_.end() ? not_found : *found->second;
+}
+
+template <class Real>
+NetworkSpec with_found_scales(NetworkSpec network) {
+  if (!network.init.finds_scales()) return network;
+  network.init.found = std::make_shared<FoundScales>();
+  const Bundle alone{network};
+  const Stack stack = microbatch_rows(alone, 0, 1);
+  State<Real> x = input<Real>(alone, stack);
+  Unseen<Real> nobody;
+  Failures failures(1);
+  for (int layer = 1; layer <= network.depth(); ++layer) {
+    Tape<Real> tape;
+    x = make_block<Real>(alone, layer)->forward(std::move(x), stack, tape, nobody, failures);
+  }
+  return network;
+}
 
 MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role) {
   const int fan_in = network.widths.fan_in(layer);
@@ -84,7 +137,11 @@ MatrixShape shape_of(const NetworkSpec& network, int layer, WeightRole role) {
 
 bool bias_is_cancelled(const NetworkSpec& network, int layer, WeightRole role) {
   const Normalization& n = network.normalization;
-  if (n.kind != NormalizationKind::batch || n.position != NormalizationPosition::before) return false;
+  if (n.kind != NormalizationKind::batch) return false;
+  if (n.position == NormalizationPosition::post && network.block != "postact_residual") {
+    return role == parts_of(network).matrices.back();  // the branch ends with it, and only the sum follows
+  }
+  if (n.position != NormalizationPosition::before) return false;
   if (network.block == "dense") {
     return layer < network.depth() || entry_of(network) == Entry::output;
   }
@@ -151,7 +208,13 @@ double weight_scale(const NetworkSpec& network, int layer, WeightRole role) {
   const Initialisation& init = network.init;
   if (are_stored(network)) return init.gain * stored_weights(network).weight_scale(layer, role);
   const MatrixShape shape = shape_of(network, layer, role);
-  return init.weight_scale(shape.fan_in, shape.fan_out, role);
+  return layer_factor(network, layer, role) * init.weight_scale(shape.fan_in, shape.fan_out, role);
+}
+
+double effective_sigma_w(const NetworkSpec& network, int layer, WeightRole role) {
+  const MatrixShape shape = shape_of(network, layer, role);
+  const double of_widths = network.init.effective_sigma_w(shape.fan_in, shape.fan_out, role);
+  return layer_factor(network, layer, role) * of_widths;
 }
 
 double bias_scale(const NetworkSpec& network, int layer, WeightRole role) {
@@ -161,6 +224,8 @@ double bias_scale(const NetworkSpec& network, int layer, WeightRole role) {
   return network.init.effective_sigma_b(shape.fan_in);
 }
 
+template NetworkSpec with_found_scales<float>(NetworkSpec);
+template NetworkSpec with_found_scales<double>(NetworkSpec);
 template Matrix<float> unit_weights(const NetworkSpec&, int, WeightRole);
 template Matrix<double> unit_weights(const NetworkSpec&, int, WeightRole);
 template Matrix<float> unit_bias(const NetworkSpec&, int, WeightRole);

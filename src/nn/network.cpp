@@ -50,7 +50,8 @@ bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b) {
 }
 
 bool takes_batch_whole(const NetworkSpec& network) {
-  return network.normalization.kind == NormalizationKind::batch || block_of(network).steps_in_time;
+  return network.normalization.kind == NormalizationKind::batch || network.init.finds_scales() ||
+         block_of(network).steps_in_time;
 }
 
 bool is_deepest_first(const Bundle& bundle) {

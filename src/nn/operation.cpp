@@ -1,5 +1,6 @@
 #include "operation.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace gradflow::nn {
@@ -8,17 +9,23 @@ Signal<Real> product_of(const Affine<Real>& affine, const Signal<Real>& x, Passa
   expect(x.width == affine.fan_in(), "the input fits the weights");
   Signal<Real> z = Signal<Real>::unset(x.rows(), affine.fan_out());
   const Matrix<Real>& weight = affine.unit_weight();
+  const auto finish = [&](const RowRange& tile) {
+    for_samples(tile, [&](int row) {
+      const FailureCode code = affine.finish(tile.point, row, x.exponents[std::size_t(row)], z);
+      if (code != FailureCode::none) clear_sample(z, row);
+      passage.codes.learn(row, code);
+    });
+    for_padding(tile, [&](int row) { clear_sample(z, row); });
+  };
+  const bool finds_scales = affine.finds_scales();  // which takes the whole product
   for_slices(passage.tiles, slice_rows(passage.tiles.size(), weight), [&](int first_row, auto slice) {
     multiply_transposed(x.values, first_row, rows_of(slice), weight, z.values);
-    for (const RowRange& tile : slice) {
-      for_samples(tile, [&](int row) {
-        const FailureCode code = affine.finish(tile.point, row, x.exponents[std::size_t(row)], z);
-        if (code != FailureCode::none) clear_sample(z, row);
-        passage.codes.learn(row, code);
-      });
-      for_padding(tile, [&](int row) { clear_sample(z, row); });
-    }
+    if (!finds_scales) std::ranges::for_each(slice, finish);
   });
+  if (finds_scales) {
+    affine.find_scales(x, z, passage.stack);
+    passage.for_tiles(finish);
+  }
   return z;
 }
 

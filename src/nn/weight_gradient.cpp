@@ -27,6 +27,11 @@ Scaled squared(const ScaledVector& vector) {
 
 }  // namespace
 
+Scaled DensePoint::weight_squared() const {
+  const Scaled scale = Scaled::of(deviation ? 1 / *deviation * weight_scale : weight_scale);
+  return unit_weight_squared * scale * scale;
+}
+
 template <class Real>
 DenseGradient<Real>::DenseGradient(int fan_in, int fan_out, std::vector<DensePoint> points)
     : fan_in_(fan_in), fan_out_(fan_out) {
@@ -95,7 +100,7 @@ std::vector<WeightGradientNorms> DenseGradient<Real>::norms() const {
     const Squared gradient = gradient_squared(point);
     norms.push_back({.weight_gradient_squared = gradient.value / batch_squared,
                      .bias_gradient_squared = squared(sum.bias) / batch_squared,
-                     .weight_squared = sum.point.weight_squared,
+                     .weight_squared = sum.point.weight_squared(),
                      .sample_squared_sum = sum.sample_squared,
                      .relative_error = gradient.relative_error,
                      .has_bias = sum.point.has_bias});

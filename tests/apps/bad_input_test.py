@@ -42,6 +42,8 @@ MISTAKES_IN_THE_FILE = {
     "inputs of a block that is no step in time": ("width = 8", 'width = 8\ninput = "gaussian"',
                                                   ["network.input", "dense", "no inputs"]),
     "levels of a block that is no step in time": ("width = 8", 'width = 8\nstack = 2', ["network.stack", "dense", "no levels"]),
+    "Jacobian of stacked levels": ("depth = 6", 'depth = 6\nblock = "rnn"\nstack = 2\n[jacobian]\ndirections = 2',
+                                   ["jacobian.directions", "stacked levels", "network.stack"]),
     "a stack of none": ("width = 8", 'width = 8\nblock = "rnn"\nstack = 0', ["network.stack", "read 0"]),
     "a stack of too many layers": ("depth = 6", 'depth = 90000000\nblock = "rnn"\nstack = 2',
                                    ["network.stack", "180000000 layers", "at most 100000000"]),
@@ -55,7 +57,7 @@ MISTAKES_IN_THE_FILE = {
                                         ["network.normalization", "rnn", "does not normalise"]),
     "unknown preset": ("[data]", '[statistics]\npreset = "all"\n[data]', ["statistics.preset", "lean", "full"]),
     "unknown statistic": ("[data]", '[statistics]\nalso = ["act_efective_rank"]\n[data]',
-                          ["sweep.toml:8:8", "statistics.also", "act_efective_rank", "did you mean act_effective_rank?",
+                          ["sweep.toml:7:8", "statistics.also", "act_efective_rank", "did you mean act_effective_rank?",
                            "gradflow list statistics"]),
     "a statistic without a list": ("[data]", '[statistics]\nalso = "act_effective_rank"\n[data]',
                                    ["statistics.also", "list of texts"]),
@@ -82,6 +84,11 @@ MISTAKES_IN_THE_FILE = {
     "critical without a critical point": ("sigma_w = 1.5", 'scheme = "critical"\n[sweep.network]\nactivation = ["tanh", "softplus"]',
                                           ["init.scheme", "softplus has no critical sigma_w at sigma_b = 0"]),
     "critical beside sigma_w": ("sigma_w = 1.5", 'sigma_w = 1.5\nscheme = "critical"', ["init.scheme", "leave sigma_w out"]),
+    "scales of layers that share their weights": ("sigma_w = 1.5", 'scheme = "lsuv"\n[sweep.network]\nblock = ["dense", "rnn"]',
+                                                  ["init.scheme", "lsuv", "rnn block share", "orthogonal"]),
+    "lsuv beside sigma_w": ("sigma_w = 1.5", 'sigma_w = 1.5\nscheme = "lsuv"', ["init.scheme", "lsuv", "leave sigma_w out"]),
+    "mup without an output layer": ("sigma_w = 1.5", 'scheme = "mup"\n[sweep.network]\nblock = ["dense", "residual"]',
+                                    ["init.scheme", "mup", "residual block is no output layer"]),
     "random walk of tanh": ("sigma_w = 1.5", 'scheme = "random_walk"', ["init.scheme", "linear, relu and leaky_relu"]),
     "half a nonzero": ("sigma_w = 1.5", 'scheme = { name = "sparse", nonzeros = 2.5 }', ["init.scheme", "2.5", "integer"]),
     "no such number of directions": ("[data]", "[jacobian]\ndirections = 0\n[data]", ["jacobian.directions", "read 0", "1"]),
@@ -200,7 +207,7 @@ class BadInput(program.InFolder):
 
     def assert_refused(self, expected, *arguments, ranks=None):
         before = contents_of(self.folder)
-        ended = program.run(*arguments, ranks=ranks, timeout=20)
+        ended = program.run(*arguments, ranks=ranks)
         self.assert_is_refusal(ended, expected)
         self.assertEqual(contents_of(self.folder), before)
 
@@ -210,7 +217,7 @@ class BadInput(program.InFolder):
         def run(case):
             folder = Path(tempfile.mkdtemp(dir=self.folder))
             (folder / "sweep.toml").write_text(case.sweep)
-            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, timeout=20, cwd=folder,
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", *case.options, ranks=case.ranks, cwd=folder,
                                 env=os.environ | {"TMPDIR": str(folder)})
             return ended, contents_of(folder)
 
@@ -241,7 +248,7 @@ class BadInput(program.InFolder):
                 self.assert_refused(["nowhere.toml", "No such file"], "run", "nowhere.toml", "-o", "out.h5", ranks=ranks)
 
     def test_missing_command_or_argument(self):
-        for arguments, expected in {("rnu", "sweep.toml"): ["rnu", "plan run show report theory export list check"], (): ["subcommand"],
+        for arguments, expected in {("rnu", "sweep.toml"): ["rnu", "choose one of: plan run", "export list", "check"], (): ["subcommand"],
                                     ("run",): ["SWEEP.toml"], ("run", "sweep.toml"): ["--output"],
                                     ("list", "activation"): ["activations"],
                                     ("show", "nowhere.h5"): ["nowhere.h5"], ("plan", "nowhere.toml"): ["nowhere.toml"],
@@ -314,7 +321,7 @@ class BadInput(program.InFolder):
         try:
             self.assertTrue(program.wait_until((self.folder / "out.h5").exists, 30))
             for ranks in (None, 2):
-                second = program.run("run", "sweep.toml", "-o", "out.h5", ranks=ranks, timeout=20)
+                second = program.run("run", "sweep.toml", "-o", "out.h5", ranks=ranks)
                 self.assertEqual(second.returncode, program.MISTAKE, second.stderr)
                 self.assertEqual(second.stderr.count("gradflow: "), 1, second.stderr)
                 self.assertIn("out.h5 is being written by another run", second.stderr)

@@ -267,6 +267,26 @@ precision = "{precision}"
             for name in ("out.h5", "w.h5", "again.h5"):
                 (self.folder / name).unlink()
 
+    def test_scales_that_data_found_are_exported_with_the_weights(self):
+        for block in ('"dense"\nactivation = "relu"', '"residual"', '"highway"'):
+            with self.subTest(block=block):
+                lsuv = '\nwidth = 12\n[init]\nscheme = "lsuv"\ngain = 1.4\n'
+                stored = '\n[init]\nscheme = { name = "file", path = "w.h5" }\n'
+                network = NETWORK_OF_BLOCKS.replace("full", "standard") + block
+                sweep = self.write("sweep.toml", network + lsuv)
+                again = self.write("again.toml", network.replace("depth = 3", "") + stored)
+                program.measure(sweep, "out.h5", "--stages", "2", ranks=2)
+                self.assertEqual(program.run("export", "out.h5", "--point", 0, "-o", "w.h5").returncode, program.COMPLETE)
+                program.measure(again, "again.h5")
+                expected, got = self.statistics("out.h5", 0), self.statistics("again.h5", 0)
+                for name in got:
+                    self.assertEqual(got[name].tobytes(), expected[name].tobytes(), name)
+                with h5py.File("out.h5") as out:
+                    np.testing.assert_allclose(out["effective_sigma_w"][0], 10 ** out["weight_log10_norm"][0] / np.sqrt(12),
+                                               rtol=1e-12)
+            for name in ("out.h5", "w.h5", "again.h5"):
+                (self.folder / name).unlink()
+
     def test_weights_of_somebody_else_are_what_is_measured(self):
         sweep = self.write("sweep.toml", """
 [network]

@@ -122,6 +122,34 @@ network.input = ["zero", "gaussian"]
 init.sigma_w = [0.7, 2.5]
 """
 
+# Scales that the data of a whole batch decide, found once and kept; a last layer of its own scale beside them.
+SCALED_LAYERS = """
+[network]
+width = 24
+[statistics]
+preset = "full"
+[sweep]
+network.block = ["dense", "residual"]
+network.depth = [12, 5]
+init.scheme = ["lsuv", "orthogonal"]
+network.activation = ["tanh", "relu"]
+data.batch = [17, 70]
+"""
+
+SMALLER_OUTPUT = """
+[network]
+depth = 9
+width = 24
+[init]
+scheme = "mup"
+[statistics]
+preset = "full"
+[sweep]
+init.sigma_w = [0.7, 1.5]
+data.batch = [5, 70]
+run.precision = ["float32", "float64"]
+"""
+
 # Jacobians of points that differ in all else; whole, few directions, between other layers, none.
 JACOBIANS = """
 [network]
@@ -321,6 +349,16 @@ class OneHash(program.InFolder):
         sweep = self.write("sweep.toml", RECURRENT)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (None, "--bundle", "1")])
 
+    def test_scales_that_data_decide(self):
+        sweep = self.write("sweep.toml", SCALED_LAYERS)
+        self.assert_same_bits(sweep, [
+            (None, "--bundle", "1"), (2, "--stages", "2", "--microbatches", "3"),
+            (3, "--stages", "3", "--bundle", "8", "--schedule", "zb_h1")])
+
+    def test_a_last_layer_of_its_own_scale(self):
+        sweep = self.write("sweep.toml", SMALLER_OUTPUT)
+        self.assert_same_bits(sweep, [(None, "--bundle", "1"), (3, "--stages", "3", "--microbatches", "2")])
+
     def test_jacobians(self):
         sweep = self.write("sweep.toml", JACOBIANS)
         self.assert_same_bits(sweep, [
@@ -360,7 +398,11 @@ class OneHash(program.InFolder):
             for k, first in enumerate(start):
                 rows = slice(first, first + size[k])
                 gradient, layer = file["dgrad_log10_norm_mean"][rows], file["layer"][rows]
-                self.assertTrue(np.isfinite(gradient).all() and np.isfinite(file["wgrad_log10_norm"][rows]).all())
+                self.assertTrue(np.isfinite(gradient).all())
+                of_weights = file["wgrad_log10_norm"][rows]
+                begins_at_zero = (block[k] == "lstm") & (layer == 2)  # the second level's first step: its h_0 is 0
+                self.assertTrue(np.isfinite(of_weights[~begins_at_zero]).all())
+                self.assertTrue((of_weights[begins_at_zero] == -np.inf).all())
                 self.assertTrue(np.isfinite(file["tied_wgrad_log10_norm"][k, 0]))
                 if block[k] == "rnn":  # rounding of float32, 1e-7 at every step
                     lost = (layer[-1] - layer) * np.log10(sigma_w[k])

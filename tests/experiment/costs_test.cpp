@@ -149,7 +149,7 @@ TEST_F(CostCache, SaysWhyItCannotBeWritten) {
 }
 
 TEST(CostMeasurement, MeasuresWhatIsMissingAndNothingElse) {
-  CostKinds kinds{Precision::float32, "lean", {"tanh"}, {nn::Distribution::normal}};
+  CostKinds kinds{Precision::float32, "lean", {"tanh"}, {nn::Distribution::normal}, {"leaky_rnn fed"}};
   Costs costs;
   costs.set("float32 gram", {42});
   costs.set("float32 formed", {43});

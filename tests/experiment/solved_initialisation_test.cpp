@@ -168,6 +168,59 @@ TEST(Fixup, BeginsAsTheIdentity) {
   for (const double norm : point.column("second_wgrad_log10_norm")) EXPECT_TRUE(std::isfinite(norm));
 }
 
+// Mishkin & Matas 2016: the variance over units and the whole batch, whatever the activation.
+TEST(Lsuv, HasItsVarianceInEveryLayer) {
+  for (const std::string activation : {"tanh", "relu", "softplus"}) {
+    SCOPED_TRACE(activation);
+    const MeasuredPoint point = measure_one(
+        "[network]\ndepth = 30\nwidth = 40\nactivation = \"" + activation +
+        "\"\n[init]\nscheme = \"lsuv\"\ngain = 1.5\n[data]\nbatch = 50\n[run]\nprecision = \"float64\"\n");
+    const std::vector<double> square = point.column("preact_log10_q");
+    const std::vector<double> share = point.column("preact_var_over_q");
+    for (std::size_t l = 0; l < square.size(); ++l) {
+      EXPECT_NEAR(share[l] * std::pow(10, square[l]), 1.5 * 1.5, 1e-12) << "layer " << l + 1;
+    }
+  }
+}
+
+TEST(Lsuv, TellsTheScaleItFound) {
+  const MeasuredPoint point = measure_one(
+      "[network]\ndepth = 5\nwidth = 40\nactivation = \"relu\"\n[init]\nscheme = \"lsuv\"\n"
+      "[data]\nbatch = 50\n[run]\nprecision = \"float64\"\n");
+  const std::vector<double> sigma_w = point.column("effective_sigma_w");
+  const std::vector<double> norm = point.column("weight_log10_norm");
+  for (std::size_t l = 0; l < sigma_w.size(); ++l) {
+    EXPECT_NEAR(norm[l], std::log10(sigma_w[l] * std::sqrt(40)), 1e-13);  // |Q|_F^2 is the width
+  }
+}
+
+TEST(Lsuv, LeavesALayerThatNothingVariesInAtItsGain) {
+  const MeasuredPoint point = measure_one(
+      "[network]\ndepth = 3\nwidth = 10\nactivation = \"relu\"\n[init]\nscheme = \"lsuv\"\ngain = 2\n"
+      "[data]\nsource = \"zero\"\nbatch = 4\n");
+  for (const double sigma_w : point.column("effective_sigma_w")) EXPECT_EQ(sigma_w, 2);
+  for (const double q : point.column("preact_log10_q")) EXPECT_EQ(q, -INFINITY);
+}
+
+TEST(Lsuv, IsOfLayersThatHaveTheirOwnWeights) {
+  EXPECT_THAT(refusal_of("[network]\nblock = \"lstm\"\ndepth = 3\nwidth = 8\n[init]\nscheme = \"lsuv\"\n"),
+              testing::HasSubstr("share their weights"));
+}
+
+// Yang & Hu 2021: variances sigma_w^2/fan_in, and sigma_w^2/fan_in^2 of the output layer.
+TEST(Mup, HasALastLayerThatIsSmallerByTheRootOfItsFanIn) {
+  const MeasuredPoint point = measure_one(
+      "[network]\nwidths = [50, 100, 400, 10]\n[init]\nscheme = \"mup\"\nsigma_w = 1.5\n[data]\nbatch = "
+      "4\n");
+  const std::vector<double> sigma_w = point.column("effective_sigma_w");
+  EXPECT_EQ(sigma_w[0], 1.5);
+  EXPECT_EQ(sigma_w[1], 1.5);
+  EXPECT_NEAR(sigma_w[2], 1.5 / 20, 1e-16);
+  // 4 standard errors of the mean square of 4000 normal numbers.
+  EXPECT_NEAR(point.column("weight_log10_norm")[2], std::log10(1.5 / 400 * std::sqrt(4000)),
+              4 * std::sqrt(2.0 / 4000) / 2 / std::log(10));
+}
+
 TEST(Fixup, NeedsABranchOfTwoMatrices) {
   EXPECT_THAT(refusal_of("[network]\ndepth = 3\nwidth = 8\n[init]\nscheme = \"fixup\"\n"),
               testing::HasSubstr("the block is dense"));

@@ -2,6 +2,7 @@
 #include "gradflow/store/result_file.hpp"
 
 #include <cstdio>
+#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -87,17 +88,27 @@ void create_sound(const hdf5::File& file, const Variable& variable, Decisions& d
   }
 }
 
+/// Nothing if it is missing, or of a shape that we refuse to open.
+std::optional<hdf5::Dataset> opened(const hdf5::File& file, const char* name) {
+  if (!file.has(name)) return {};
+  try {
+    return hdf5::Dataset::open(file, name);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 void name_axes(const hdf5::File& file, const Variable& variable) {
-  if (!file.has(variable.name)) return;
-  const hdf5::Dataset dataset = hdf5::Dataset::open(file, variable.name);
+  const std::optional<hdf5::Dataset> found = opened(file, variable.name);
+  if (!found) return;
+  const hdf5::Dataset& dataset = *found;
   if (variable.axes.size() == 1 && std::string(variable.axes[0]) == variable.name) {
     if (dataset.shape().size() == 1) hdf5::make_scale(dataset);
     return;
   }
   for (unsigned axis = 0; axis < variable.axes.size() && axis < dataset.shape().size(); ++axis) {
-    if (!file.has(variable.axes[axis])) continue;
-    const hdf5::Dataset scale = hdf5::Dataset::open(file, variable.axes[axis]);
-    if (scale.shape().size() == 1) hdf5::attach_scale(dataset, scale, axis);
+    const std::optional<hdf5::Dataset> scale = opened(file, variable.axes[axis]);
+    if (scale && scale->shape().size() == 1) hdf5::attach_scale(dataset, *scale, axis);
   }
 }
 

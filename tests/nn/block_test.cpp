@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "gradflow/core/random.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "networks.hpp"
 #include "recording.hpp"
 

@@ -45,6 +45,8 @@ const std::map<std::string_view, Formula> stated_variance{
     {"random_walk", [](double s, double, double n, double) { return s * s / n; }},
     {"sparse", [](double s, double, double n, double) { return s * s / n; }},
     {"looks_linear", [](double s, double, double n, double) { return s * s / n; }},
+    {"mup", [](double s, double, double n, double) { return s * s / n; }},  // of all layers but the last
+    {"lsuv", [](double, double g, double n, double m) { return g * g / std::max(n, m); }},  // of gain * Q
     {"fixup", [](double, double g, double n, double) { return 2 * g * g / n; }},  // of a single block
 };
 
@@ -201,7 +203,7 @@ TEST(Initialisation, SaysWhatToWriteInsteadOfSigmaW) {
       message,
       "scheme \"he_normal\" fixes the variance of the weights, but sigma_w = 1.5 was given; leave sigma_w "
       "out, or choose one of: gaussian uniform truncated_normal truncated_normal_raw orthogonal identity "
-      "sparse looks_linear");
+      "sparse looks_linear mup");
 }
 
 TEST(Initialisation, IsGaussianWithUnitSigmaAndNoBiasUnlessToldOtherwise) {

@@ -33,7 +33,7 @@ NetworkSpec of_block(const char* block, int depth, int width, const char* activa
   network.block = block;
   network.transform_bias = -0.5;
   if (network.block == "leaky_rnn") network.recurrence.leak = 0.3;
-  if (nn::block_of(network).steps_in_time) network.recurrence.gaussian_input = true;
+  if (nn::block_of(network).steps_in_time) network.recurrence.input = nn::StepInput::gaussian;
   return with_jacobian(network, {1, depth, width, true});
 }
 

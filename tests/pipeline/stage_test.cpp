@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string_view>
 
 #include <gtest/gtest.h>
 
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/nn/layer_weights.hpp"
 #include "measured.hpp"
 #include "nn/networks.hpp"
 #include "nn/recording.hpp"
@@ -310,6 +312,32 @@ TEST(Stage, HandsOverTheRowsOfADeepPointFromTheLastToTheFirst) {
       }
       parts[i].insert(parts[i].begin(), std::move(results[i].rows));
       expect_same_statistics({results[i].failure, joined(parts[i])}, whole[i]);
+    }
+  }
+}
+
+/// Points whose scales are still to be found, each in its own place.
+nn::Bundle points_to_be_scaled() {
+  nn::Bundle bundle = points_of_several_depths("random");
+  for (NetworkSpec& point : bundle) {
+    const double sigma_b = point.init.sigma_b;
+    point.init = nn::Initialisation::make("lsuv", {}, sigma_b);
+    point.init.found = std::make_shared<nn::FoundScales>();
+  }
+  return bundle;
+}
+
+TEST(Stage, FindsTheSameScalesOfDataHoweverItIsCutAndHoweverLittleItKeeps) {
+  std::vector<PointResult> alone;
+  for (const NetworkSpec& point : points_to_be_scaled()) {
+    alone.push_back(std::move(measure<float>({point}).front()));
+  }
+  for (const Checkpointing& way : ways_of_keeping_less()) {
+    for (const int stages : {1, 3}) {
+      SCOPED_TRACE(testing::Message() << testing::PrintToString(way.spans) << ", weights kept: "
+                                      << way.keep_weights << ", " << stages << " stages");
+      const std::vector<PointResult> results = measure<float>(points_to_be_scaled(), 1, stages, way);
+      for (std::size_t i = 0; i < alone.size(); ++i) expect_same_statistics(results[i], alone[i]);
     }
   }
 }

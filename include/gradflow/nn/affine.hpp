@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "gradflow/nn/block.hpp"
@@ -34,6 +35,11 @@ class Affine {
   /// Z, [padded fan_out][padded fan_in]
   const Matrix<Real>& unit_weight() const noexcept { return unit_weight_; }
 
+  /// Takes the scales that data decide from the product h Z' of a whole batch, for points that have none yet.
+  /// @param product  of the rows of x, without scale or bias
+  void find_scales(const Signal<Real>& x, const Signal<Real>& product, const Stack& stack) const;
+  bool finds_scales() const;
+
   /// z = scale * (h Z') + b of one sample, in place of the product. A sample that fails is not touched
   /// further.
   FailureCode finish(int point, int row, std::int32_t input_exponent, Signal<Real>& z) const;
@@ -48,11 +54,17 @@ class Affine {
   struct Member {
     Factor<Real> weight_scale;  ///< std of W over std of Z
     double weight_scale_exact = 0;
+    std::shared_ptr<double> deviation;  ///< that the forward pass finds, see FoundScales; else null
     bool has_bias = false;
     Matrix<Real> bias;  ///< [1][padded fan_out], true value times 2^-bias_exponent; empty without a bias
     std::int32_t bias_exponent = 0;
     int batch = 0;
   };
+
+  Factor<Real> scale_of(const Member& member) const {
+    return member.deviation ? Factor<Real>::of(1 / *member.deviation * member.weight_scale_exact)
+                            : member.weight_scale;
+  }
 
   int fan_in_ = 0;
   int fan_out_ = 0;

@@ -34,6 +34,13 @@ enum class SolvedBy {
   depth,        ///< Fixup's factors on the matrices of a residual branch
 };
 
+/// What of a layer's scale neither sigma_w nor a formula of its widths decides.
+enum class LayerScale {
+  plain,
+  smaller_output,  ///< the last layer has 1/sqrt(fan_in) more: mu-parametrisation
+  unit_variance,   ///< the variance of W x over the batch is gain^2, found in the first forward pass: LSUV
+};
+
 /// A row of the catalogue of initialisation schemes.
 struct SchemeRow {
   std::string_view name;
@@ -50,6 +57,7 @@ struct SchemeRow {
   SolvedBy solved_by = SolvedBy::nobody;
   std::string_view parameter = "";  ///< of { name = "sparse", nonzeros = 15 }; empty: none
   double default_parameter = 0;
+  LayerScale layer_scale = LayerScale::plain;
 
   /// Whether sigma_w is the user's to choose.
   constexpr bool takes_sigma_w() const { return variance == nullptr && solved_by == SolvedBy::nobody; }
@@ -59,6 +67,7 @@ struct SchemeRow {
 std::span<const SchemeRow> schemes();
 
 class StoredWeights;
+class FoundScales;
 
 /// Incoming weights of a unit in sparse initialisation: the number of Martens (2010).
 inline constexpr int usual_nonzeros = 15;
@@ -73,6 +82,7 @@ struct Initialisation {
   double first_factor = 1;        ///< on the first matrix of every block, beside sigma_w or the gain
   double second_factor = 1;       ///< on the second
   std::shared_ptr<const StoredWeights> stored = {};  ///< of the scheme `file`; null for the others
+  std::shared_ptr<FoundScales> found = {};           ///< of the scheme `lsuv`, while it is measured
 
   /// A scheme whose sigma_w or factors are solved gets them from the caller, in the members above.
   /// @throws UserError if the name is unknown, a value is negative or not finite, or the scheme has no such
@@ -92,7 +102,10 @@ struct Initialisation {
 
   bool has_bias(int fan_in) const { return effective_sigma_b(fan_in) > 0; }
 
-  /// Whether both have one Z at equal seed, layer and widths.
+  /// Whether scales are found in the forward pass, from a whole batch.
+  bool finds_scales() const { return scheme->layer_scale == LayerScale::unit_variance; }
+
+  /// Whether both have one Z at equal seed, layer and widths, and may be scaled alike.
   bool shares_unit_weights_with(const Initialisation& other) const;
 };
 

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gradflow/core/matrix.hpp"
@@ -31,6 +34,24 @@ class StoredWeights {
   virtual std::vector<double> unit_bias(int layer, WeightRole role) const = 0;
 };
 
+/// Scales that the first forward pass of a network finds, one per matrix: std(W x) over units and the whole
+/// batch. Blocks that are made again find them here.
+class FoundScales {
+ public:
+  /// The place for what a matrix is divided by, NaN until it is found; one place for everybody who asks.
+  std::shared_ptr<double> place(int layer, WeightRole role);
+
+  /// NaN: not found.
+  double deviation(int layer, WeightRole role) const;
+
+ private:
+  std::map<std::pair<int, WeightRole>, std::shared_ptr<double>> deviations_;
+};
+
+/// Runs a network forward for the scales that its data decide, if it has such. @return the network with them
+template <class Real>
+NetworkSpec with_found_scales(NetworkSpec network);
+
 /// One matrix of a block, z = W x + b.
 struct MatrixShape {
   int fan_in = 0;
@@ -60,7 +81,11 @@ Matrix<Real> unit_weights(const NetworkSpec& network, int layer, WeightRole role
 template <class Real>
 Matrix<Real> unit_bias(const NetworkSpec& network, int layer, WeightRole role = WeightRole::first);
 
+/// NaN for a scale that the forward pass has not found yet.
 double weight_scale(const NetworkSpec& network, int layer, WeightRole role = WeightRole::first);
+
+/// std(W) * sqrt(fan_in): the sigma_w of the theory. NaN for stored weights and for scales not found yet.
+double effective_sigma_w(const NetworkSpec& network, int layer, WeightRole role = WeightRole::first);
 
 /// 0: the layer has no bias.
 double bias_scale(const NetworkSpec& network, int layer, WeightRole role = WeightRole::first);

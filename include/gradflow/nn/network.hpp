@@ -132,8 +132,8 @@ using Bundle = std::vector<NetworkSpec>;
 /// pass that enters the last layer of each at the same place.
 bool may_share_bundle(const NetworkSpec& a, const NetworkSpec& b);
 
-/// Whether the samples of a point have to be in one microbatch: batch normalisation takes them together,
-/// and the gradients of tied weights are sums over steps.
+/// Whether the samples of a point have to be in one microbatch: batch normalisation and scales found from
+/// data (LSUV) take them together, and the gradients of tied weights are sums over steps.
 bool takes_batch_whole(const NetworkSpec& network);
 
 /// Whether no point is deeper than the one before it.

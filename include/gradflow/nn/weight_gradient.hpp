@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,12 @@ constexpr bool uses_gram_matrices(int fan_in, int fan_out, int batch) {
 struct DensePoint {
   int batch = 0;
   bool has_bias = false;
-  Scaled weight_squared;  ///< |W|_F^2
+  Scaled unit_weight_squared;  ///< |Z|_F^2
+  double weight_scale = 1;     ///< W = weight_scale * Z
+  /// What that is divided by, once the forward pass has found it; or null.
+  std::shared_ptr<const double> deviation = nullptr;
+
+  Scaled weight_squared() const;  ///< |W|_F^2
 };
 
 /// A matrix with one exponent, empty until something was added.
