@@ -157,7 +157,8 @@ class HostileFiles(program.InFolder):
 
     def assert_told(self, name, ended):
         """An answer, or a refusal in one message. -N is a death by signal N, 1 a broken promise of our own."""
-        self.assertIn(ended.returncode, (program.COMPLETE, program.MISTAKE), f"{name}: {ended.args}: {ended.stderr}")
+        answers = (program.COMPLETE, program.MISTAKE, *[program.FAILED] * ("verify" in ended.args))  # 1: points are torn
+        self.assertIn(ended.returncode, answers, f"{name}: {ended.args}: {ended.stderr}")
         if ended.returncode == program.MISTAKE:
             self.assertEqual(ended.stderr.count("gradflow: "), 1, f"{name}: {ended.stderr}")
             self.assertTrue(ended.stderr.startswith("gradflow: "), f"{name}: {ended.stderr}")
@@ -201,8 +202,9 @@ class HostileFiles(program.InFolder):
     def test_result_files(self):
         def commands(number, file):
             yield ("show", file)
-            yield [("report", file, "-o", file + ".html"), ("show", file, "--point", 3),
-                   ("export", file, "--point", 3, "-o", file + ".weights")][number % 3]
+            yield [("report", file, "-o", file + ".html"), ("show", file, "--point", 3), ("status", file), ("verify", file),
+                   ("export", file, "--point", 3, "-o", file + ".weights"), ("merge", file + ".joined", file, "good.h5"),
+                   ("finalize", file, file + ".final")][number % 7]
 
         cases = [*self.damaged_copies("good.h5"), *self.crafted_copies()]
         self.assertGreaterEqual(len(cases), 150)
