@@ -25,12 +25,12 @@ std::uint64_t bytes_of(const std::vector<std::string>& files) {
   return bytes;
 }
 
-std::string names_of(const std::vector<std::string>& files) {
+std::string files_named(const std::vector<std::string>& files) {
   return fmt::format("{}", fmt::join(files, ", "));
 }
 
 std::string needs_memory(const Reading& reading) {
-  return names_of(reading.files) +
+  return files_named(reading.files) +
          ": reading it takes more memory than files of this size may; it is damaged";
 }
 
@@ -66,7 +66,7 @@ int act_and_complain(const Reading& reading) {
 std::string account_of(const Reading& reading, const Ending& ending) {
   return fmt::format(
       "{} cannot be read: a process that tried {} ({}); the file is damaged, or made to do harm",
-      names_of(reading.files), ending.cause_of_death(), strsignal(ending.signal));
+      files_named(reading.files), ending.cause_of_death(), strsignal(ending.signal));
 }
 
 Reading made(const std::function<Reading()>& make) {

@@ -73,8 +73,8 @@ Reading reading_of_source(const ExportArguments& arguments) {
 void write(const ExportArguments& arguments) {
   const sweep::SweepPoint point = point_of(arguments);
   const nn::NetworkSpec network = experiment::network_of(point);
-  const data::Contents contents =
-      arguments.with_data ? data::Contents::weights_and_data : data::Contents::weights;
+  const data::Exported contents =
+      arguments.with_data ? data::Exported::weights_and_data : data::Exported::weights;
   experiment::precision_of(point) == experiment::Precision::float64
       ? data::write_weights<double>(arguments.output, network, contents)
       : data::write_weights<float>(arguments.output, network, contents);

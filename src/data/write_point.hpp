@@ -13,7 +13,7 @@ namespace gradflow::data {
 void write_numbers(const hdf5::File& file, const std::string& name, const hdf5::Shape& shape,
                    const std::vector<double>& values);
 
-/// What Contents::weights_and_data adds to a file of weights.
+/// What Exported::weights_and_data adds to a file of weights.
 /// @param Real  of the run whose inputs and cotangents they are
 template <class Real>
 void write_point(const hdf5::File& file, const nn::NetworkSpec& network);

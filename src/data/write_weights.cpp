@@ -63,7 +63,7 @@ void write_matrix(const hdf5::File& file, const nn::NetworkSpec& network, int la
 }
 
 template <class Real>
-void write_all(const hdf5::File& file, const nn::NetworkSpec& described, Contents contents) {
+void write_all(const hdf5::File& file, const nn::NetworkSpec& described, Exported contents) {
   const nn::NetworkSpec network = nn::with_found_scales<Real>(described);
   for (int layer = 1; layer <= nn::weight_layers(network); ++layer) {
     hdf5::create_group(file, fmt::format("layer_{}", layer));
@@ -71,13 +71,13 @@ void write_all(const hdf5::File& file, const nn::NetworkSpec& described, Content
       write_matrix<Real>(file, network, layer, role);
     }
   }
-  if (contents == Contents::weights_and_data) write_point<Real>(file, network);
+  if (contents == Exported::weights_and_data) write_point<Real>(file, network);
 }
 
 }  // namespace
 
 template <class Real>
-void write_weights(const std::filesystem::path& path, const nn::NetworkSpec& network, Contents contents) {
+void write_weights(const std::filesystem::path& path, const nn::NetworkSpec& network, Exported contents) {
   if (std::filesystem::exists(path)) {
     throw UserError(path.string() + ": exists already; write the weights elsewhere, or remove it");
   }
@@ -96,7 +96,7 @@ void write_weights(const std::filesystem::path& path, const nn::NetworkSpec& net
   }
 }
 
-template void write_weights<float>(const std::filesystem::path&, const nn::NetworkSpec&, Contents);
-template void write_weights<double>(const std::filesystem::path&, const nn::NetworkSpec&, Contents);
+template void write_weights<float>(const std::filesystem::path&, const nn::NetworkSpec&, Exported);
+template void write_weights<double>(const std::filesystem::path&, const nn::NetworkSpec&, Exported);
 
 }  // namespace gradflow::data

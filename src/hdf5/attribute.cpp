@@ -34,14 +34,15 @@ Datatype type_of(const Attribute& attribute) {
 }
 
 /// What no attribute of ours or of Keras comes near; a crafted one may announce anything.
-constexpr hssize_t most_values = 1 << 20;
+constexpr hssize_t most_attribute_values = 1 << 20;
 constexpr std::size_t longest_fixed_text = 1 << 24;
 
 hssize_t count_of(const Attribute& attribute) {
   const Dataspace space(H5Aget_space(attribute.get()), "cannot tell the shape of an attribute");
   const hssize_t count =
       check(H5Sget_simple_extent_npoints(space.get()), "cannot count an attribute's values");
-  if (count > most_values) throw Error("an attribute announces " + std::to_string(count) + " values");
+  if (count > most_attribute_values)
+    throw Error("an attribute announces " + std::to_string(count) + " values");
   return count;
 }
 

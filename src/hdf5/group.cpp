@@ -3,7 +3,7 @@
 namespace gradflow::hdf5 {
 namespace {
 
-herr_t append_name(hid_t, const char* name, const H5L_info_t*, void* names) {
+herr_t append_name_of_member(hid_t, const char* name, const H5L_info_t*, void* names) {
   static_cast<std::vector<std::string>*>(names)->emplace_back(name);
   return 0;
 }
@@ -26,7 +26,8 @@ GroupHandle open_group(const File& file, const std::string& name) {
 
 std::vector<std::string> names_in(const File& file, const std::string& group) {
   std::vector<std::string> names;
-  check(H5Literate(open_group(file, group).get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, append_name, &names),
+  check(H5Literate(open_group(file, group).get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, append_name_of_member,
+                   &names),
         "cannot list group " + group);
   return names;
 }

@@ -13,7 +13,7 @@
 namespace gradflow::report {
 namespace {
 
-constexpr std::size_t most_layers = 22;
+constexpr std::size_t most_printed_layers = 22;
 
 struct Heading {
   std::string_view variable, signal, heading;
@@ -70,7 +70,7 @@ LayerTable layer_table(const store::ResultFile& file, std::uint64_t point) {
   if (file.status(point) != store::Status::done) return table;
 
   const std::vector<int> layers = file.layers_of(point);
-  const std::vector<std::size_t> chosen = evenly_chosen(layers.size(), most_layers);
+  const std::vector<std::size_t> chosen = evenly_chosen(layers.size(), most_printed_layers);
   table.layers = at(layers, chosen);
   for (const Heading& heading : headings) {
     const std::string variable(heading.variable);
@@ -87,7 +87,7 @@ LayerTable direction_table(const store::ResultFile& file, std::uint64_t point) {
   std::vector<double> exponents = file.read("lyapunov_exponent", point);
   while (!exponents.empty() && std::isnan(exponents.back())) exponents.pop_back();
   if (exponents.empty()) return table;
-  const std::vector<std::size_t> chosen = evenly_chosen(exponents.size(), most_layers);
+  const std::vector<std::size_t> chosen = evenly_chosen(exponents.size(), most_printed_layers);
   for (const std::size_t i : chosen) table.layers.push_back(int(i) + 1);
   for (const Heading& heading : headings_by_direction) {
     table.columns.push_back({heading.variable, heading.signal, heading.heading,

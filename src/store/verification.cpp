@@ -5,15 +5,15 @@
 namespace gradflow::store {
 namespace {
 
-constexpr std::uint64_t points_per_read = 64;
+constexpr std::uint64_t points_per_check = 64;
 
 }  // namespace
 
 std::vector<bool> finished_points(const ResultFile& file) {
   const std::vector<Status> status = file.statuses();
   std::vector<bool> finished(status.size(), false);
-  for (std::uint64_t first = 0; first < status.size(); first += points_per_read) {
-    const std::uint64_t end = std::min<std::uint64_t>(first + points_per_read, status.size());
+  for (std::uint64_t first = 0; first < status.size(); first += points_per_check) {
+    const std::uint64_t end = std::min<std::uint64_t>(first + points_per_check, status.size());
     const auto tried = [](Status s) { return s != Status::not_done; };
     if (std::none_of(status.begin() + std::ptrdiff_t(first), status.begin() + std::ptrdiff_t(end), tried))
       continue;

@@ -65,7 +65,7 @@ class JoinedFiles(program.InFolder):
     def test_grown_sweep_takes_over_what_is_committed(self):
         # more seeds and values, and an axis along which the old points stand at the default
         grown = SWEEP.replace("[0, 20]", "[0, 25]").replace("[0.8, 1.2, 1.6]", "[0.8, 1.0, 1.2, 1.6]")
-        grown += 'network.normalization = ["layer", "none"]\n'
+        grown += 'network.activation = ["relu", "tanh"]\n'
         self.write("sweep.toml", SWEEP)
         self.write("grown.toml", grown)
         program.measure("sweep.toml", "out.h5", ranks=2)

@@ -13,7 +13,7 @@ namespace {
 using Rows = std::vector<std::vector<double>>;
 
 // Squares of singular values of at most 40 unit vectors: a few roundings of 40 * 2^-53 each.
-constexpr double rounding = 1e-12;
+constexpr double few_roundings = 1e-12;
 
 Rows random_rows(int samples, int width, unsigned seed) {
   std::mt19937_64 bits(seed);
@@ -88,8 +88,8 @@ TEST(RanksOfSamples, AgreeWithTheirDefinitions) {
 
     const Ranks found = samples_of(rows).ranks();
 
-    EXPECT_NEAR(found.effective, expected.effective, rounding * expected.effective);
-    EXPECT_NEAR(found.stable, expected.stable, rounding * expected.stable);
+    EXPECT_NEAR(found.effective, expected.effective, few_roundings * expected.effective);
+    EXPECT_NEAR(found.stable, expected.stable, few_roundings * expected.stable);
   }
 }
 
@@ -104,16 +104,16 @@ TEST(RanksOfSamples, AreTheNumberOfDirectionsThatAreEquallyFilled) {
 
   const Ranks ranks = samples_of(rows).ranks();
 
-  EXPECT_NEAR(ranks.effective, 5, 5 * rounding);
-  EXPECT_NEAR(ranks.stable, 5, 5 * rounding);
+  EXPECT_NEAR(ranks.effective, 5, 5 * few_roundings);
+  EXPECT_NEAR(ranks.stable, 5, 5 * few_roundings);
 }
 
 TEST(RanksOfSamples, AreOneForParallelSamplesAndForOne) {
   for (const int samples : {1, 2, 40}) {
     const Ranks ranks = samples_of(Rows(std::size_t(samples), {1, -2, 3, 0.1})).ranks();
 
-    EXPECT_NEAR(ranks.effective, 1, rounding) << samples;
-    EXPECT_NEAR(ranks.stable, 1, rounding) << samples;
+    EXPECT_NEAR(ranks.effective, 1, few_roundings) << samples;
+    EXPECT_NEAR(ranks.stable, 1, few_roundings) << samples;
   }
 }
 
@@ -124,8 +124,8 @@ TEST(RanksOfSamples, LeaveSamplesWithoutANormOut) {
 
   const Ranks found = samples_of(rows).ranks();
 
-  EXPECT_NEAR(found.effective, expected.effective, 20 * rounding);
-  EXPECT_NEAR(found.stable, expected.stable, 20 * rounding);
+  EXPECT_NEAR(found.effective, expected.effective, 20 * few_roundings);
+  EXPECT_NEAR(found.stable, expected.stable, 20 * few_roundings);
   EXPECT_TRUE(std::isnan(samples_of(Rows(4, {0, 0})).ranks().effective));
   EXPECT_TRUE(std::isnan(UnitSamples().ranks().stable));
 }
@@ -137,7 +137,7 @@ TEST(CosinesOfNeighbours, AreMeansOverPairsAtThatDistance) {
   for (const int lag : {1, 2, 32}) {
     double sum = 0;
     for (std::size_t s = 0; s + std::size_t(lag) < 33; ++s) sum += dot(rows[s], rows[s + std::size_t(lag)]);
-    EXPECT_NEAR(samples.mean_cosine(lag), sum / (33 - lag), rounding) << lag;
+    EXPECT_NEAR(samples.mean_cosine(lag), sum / (33 - lag), few_roundings) << lag;
   }
   EXPECT_TRUE(std::isnan(samples.mean_cosine(33)));
 }
@@ -145,8 +145,8 @@ TEST(CosinesOfNeighbours, AreMeansOverPairsAtThatDistance) {
 TEST(CosinesOfNeighbours, LeaveSamplesWithoutANormOut) {
   const UnitSamples samples = samples_of({{1, 0}, {0, 0}, {1, 1}, {-1, -1}});
 
-  EXPECT_NEAR(samples.mean_cosine(1), -1, rounding);
-  EXPECT_NEAR(samples.mean_cosine(2), std::sqrt(0.5), rounding);
+  EXPECT_NEAR(samples.mean_cosine(1), -1, few_roundings);
+  EXPECT_NEAR(samples.mean_cosine(2), std::sqrt(0.5), few_roundings);
 }
 
 TEST(UnitSamplesOfABatch, HaveTheSameBitsHoweverTheyAreAppended) {

@@ -32,7 +32,7 @@ namespace gradflow::data {
 /// preactivation z_L or output), otherwise data/target [sample][unit] or data/label [sample].
 /// layer_1/gate_bias [gates * width] is what an lstm adds to its gates. Root attributes name the block, the
 /// activation and the normalisation with their constants, the depth and the loss.
-enum class Contents { weights, weights_and_data };
+enum class Exported { weights, weights_and_data };
 
 /// Reads shapes, scales and which biases are zero; weights are read when asked for.
 /// @throws UserError if it is no such file, or layers do not fit one another; later if weights are not finite
@@ -43,6 +43,6 @@ std::shared_ptr<const nn::StoredWeights> open_weights(const std::filesystem::pat
 /// @throws UserError if the file exists or cannot be made
 template <class Real>
 void write_weights(const std::filesystem::path& file, const nn::NetworkSpec& network,
-                   Contents contents = Contents::weights);
+                   Exported contents = Exported::weights);
 
 }  // namespace gradflow::data
