@@ -13,6 +13,8 @@
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/run.hpp"
 #include "gradflow/experiment/schema.hpp"
+#include "gradflow/hdf5/dataset.hpp"
+#include "gradflow/hdf5/file.hpp"
 #include "gradflow/mpi/agreement.hpp"
 #include "gradflow/store/lock_file.hpp"
 #include "gradflow/store/result_file.hpp"
@@ -86,6 +88,42 @@ void print_binding(const mpi::Communicator& world) {
   for (const std::string& line : lines) fmt::print("  {}\n", line);
 }
 
+constexpr std::uint64_t tried_values = std::uint64_t(1) << 17;  ///< of each rank, 1 MiB
+
+std::vector<double> pattern_of(int rank) {
+  std::vector<double> values(tried_values);
+  for (std::uint64_t i = 0; i < tried_values; ++i) values[i] = rank + double(i) / double(tried_values);
+  return values;
+}
+
+hdf5::Slab row_of(int rank) { return {{hsize_t(rank), 0}, {1, tried_values}}; }
+
+/// Every rank writes a row of one shared file, all at once, closes it, opens it again and reads the row of
+/// its neighbour. Whether each found what the other wrote. @collective
+bool reads_what_others_wrote(const mpi::Communicator& world, const std::filesystem::path& path) {
+  mpi::on_root(world, [&] {
+    hdf5::File file = hdf5::File::create(path);
+    hdf5::Dataset::create<double>(file, "rows", {hsize_t(world.size()), tried_values}, hdf5::Space::unfilled)
+        .close();
+    file.close();
+  });
+  const auto with_rows = [&](const auto& act) {
+    mpi::on_each(world, [&] {
+      hdf5::File file = hdf5::File::open_shared(path, world);
+      hdf5::Dataset rows = hdf5::Dataset::open(file, "rows");
+      act(rows);
+      rows.close();
+      file.close();
+    });
+  };
+  with_rows([&](hdf5::Dataset& rows) { rows.write<double>(row_of(world.rank()), pattern_of(world.rank())); });
+  const int neighbour = (world.rank() + 1) % world.size();
+  bool equal = false;
+  with_rows(
+      [&](hdf5::Dataset& rows) { equal = rows.read<double>(row_of(neighbour)) == pattern_of(neighbour); });
+  return world.all_agree(equal);
+}
+
 /// Whether the file system of a folder keeps a second writer out. @collective
 bool keeps_locks(const mpi::Communicator& world, const std::filesystem::path& path) {
   bool kept = true;
@@ -123,17 +161,23 @@ int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
 
   const std::filesystem::path file =
       folder / world.broadcast(fmt::format("gradflow-check-{}.h5", world.rank() == 0 ? getpid() : 0));
-  std::optional<Removal> removal;
-  if (world.rank() == 0) removal.emplace(file);
+  const std::filesystem::path shared = file.string() + ".rows";
+  std::optional<Removal> removal, removal_of_shared;
+  if (world.rank() == 0) {
+    removal.emplace(file);
+    removal_of_shared.emplace(shared);
+  }
+  const bool shares = reads_what_others_wrote(world, shared);
   const bool locks = keeps_locks(world, file);
   const double drift = measured_drift(world, file);
   if (world.rank() == 0) {
-    fmt::print("  {:<18} {} ranks wrote and read {}\n", "parallel HDF5", world.size(), folder.string());
+    fmt::print("  {:<18} {} ranks wrote and read each other's rows in {}: {}\n", "parallel HDF5",
+               world.size(), folder.string(), shares ? "right" : "WRONG");
     fmt::print("  {:<18} a second writer is {}\n", "locks", locks ? "kept out" : "NOT kept out");
     fmt::print("  {:<18} orthogonal linear layers keep norms to {:.1e} (allowed {:.0e}): {}\n",
                "known answer", drift, rounding, drift < rounding ? "right" : "WRONG");
   }
-  return drift < rounding && locks ? Exit::complete : Exit::failed;
+  return drift < rounding && shares && locks ? Exit::complete : Exit::failed;
 }
 
 }  // namespace
