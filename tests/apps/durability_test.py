@@ -89,7 +89,7 @@ class Durability(program.InFolder):
         self.assertTrue(program.wait_until(reached, LONG), "the run commits points")
 
     def test_kill_of_all_ranks_at_random_moments(self):
-        self.begin(seeds=1500 if FULL else 300)
+        self.begin(seeds=6000 if FULL else 1500)
         chance = random.Random(5)
         ranks, killed, lost, seen = 4, 0, 0, 0
         while killed < KILLS and self.committed() < self.points:
@@ -110,7 +110,7 @@ class Durability(program.InFolder):
             ranks = ranks % 4 + 1
         print(f"{killed} kills of all ranks, {seen} looks at acknowledged points: {lost} lost")
         self.assertEqual(lost, 0)
-        self.assertGreaterEqual(killed, 1, "the sweep is long enough to be disturbed")  # a fast machine ends it early
+        self.assertEqual(killed, KILLS, "the sweep is long enough to be disturbed")
         self.finish()
 
     def test_kill_of_one_rank_ends_all(self):
@@ -174,10 +174,7 @@ class Durability(program.InFolder):
                 told = [line for line in err.splitlines() if line.startswith("gradflow: ")]
 
                 self.assertEqual(process.returncode, program.FAILED, err)
-                # Each group writes for itself: two that meet the full disk at once both say so, once.
-                speakers = [line.split(":")[1] for line in told]
-                self.assertEqual(len(set(speakers)), len(told), err)
-                self.assertIn(len(told), (1, 2) if stages == "1" and not only else (1,), err)
+                self.assertEqual(len(told), 1, err)
                 self.assertRegex(told[0], r"rank \d: .*out\.h5: cannot write points? \d+")
                 self.assertIn("continue with the same command", told[0])
                 self.assertEqual(program.run("verify", "out.h5").returncode, program.FAILED)
