@@ -73,7 +73,10 @@ class Point:
         mean = 0 if kind == "rms" else z.mean(over, keepdim=True)
         variance = ((z - mean) ** 2).mean(over, keepdim=True)
         unit = (z - mean) / torch.sqrt(variance + self["normalization_epsilon"])
-        return self["normalization_scale"] * unit + self["normalization_shift"]
+        scale, shift = (torch.full((z.shape[1],), float(self[f"normalization_{name}"]), dtype=z.dtype, requires_grad=True)
+                        for name in ("scale", "shift"))
+        self.learned.append((scale, shift))
+        return scale * unit + shift
 
 
 class Layer:
@@ -87,6 +90,7 @@ class Layer:
         self.gradients = {}    # of which signal each gradient is
         self.saturation = {}   # the preactivation and the slope of phi that count for a signal
         self.matrices = {}
+        self.learned = point.learned = []  # scales and shifts of its normalisations
 
     def show(self, name, signal):
         signal.retain_grad()

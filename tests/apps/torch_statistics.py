@@ -102,6 +102,13 @@ def of_matrix(weight, bias, x, z, batch):
     return figures
 
 
+def of_normalisations(learned, batch):
+    """Norms of the gradients of all scales and of all shifts; nothing depends on one that the cotangent passes by."""
+    norm = lambda values: log10(sum(float((v.grad ** 2).sum()) for v in values if v.grad is not None) / batch ** 2) / 2
+    scales, shifts = zip(*learned)
+    return {"norm_scale_grad_log10_norm": norm(scales), "norm_shift_grad_log10_norm": norm(shifts)}
+
+
 def of_layer(layer, batch):
     """Every statistic of one layer by the name of its variable."""
     figures = {}
@@ -115,6 +122,8 @@ def of_layer(layer, batch):
         figures[f"{name}_saturated_fraction"] = 0  # of a stream, which no activation has made
     for name, (z, slope) in layer.saturation.items():
         figures[f"{name}_saturated_fraction"] = saturated_fraction(z, slope)
+    if layer.learned:
+        figures.update(of_normalisations(layer.learned, batch))
     for prefix, (weight, bias, x, z) in layer.matrices.items():
         figures.update({prefix + name: value for name, value in of_matrix(weight, bias, x, z, batch).items()})
     return figures
