@@ -19,14 +19,11 @@
 #include "gradflow/nn/data.hpp"
 #include "gradflow/nn/layer_weights.hpp"
 #include "initialisation.hpp"
+#include "jacobian_request.hpp"
+#include "recurrence.hpp"
 
 namespace gradflow::experiment {
 namespace {
-
-constexpr std::int64_t most_layers = 100'000'000;
-constexpr std::int64_t most_features = 100'000'000;
-
-bool is_recurrent(std::string_view block) { return find(nn::blocks(), "block", block).steps_in_time; }
 
 nn::Widths widths_in(const nn::StoredWeights& stored) {
   std::vector<int> widths{stored.fan_in(1, WeightRole::first)};
@@ -70,27 +67,6 @@ void require_fitting(const sweep::SweepPoint& point, const nn::NetworkSpec& netw
   const std::string complaint = nn::complaint_of_data(network);
   if (!complaint.empty()) throw point.error("data.source", complaint);
 }
-
-/// Refuses an option of other blocks.
-void require_block(const sweep::SweepPoint& point, std::string_view key, bool fits,
-                   const std::string& lacks) {
-  if (fits || !given(point, key)) return;
-  throw point.error(key, "is given, but a " + point.name("network.block").name + " block has no " + lacks);
-}
-
-int stack_of(const sweep::SweepPoint& point) {
-  require_block(point, "network.stack", is_recurrent(point.name("network.block").name), "levels to stack");
-  const std::int64_t stack = point.integer("network.stack");
-  if (point.has("network.depth") && stack * point.integer("network.depth") > most_layers) {
-    throw point.error(
-        "network.stack",
-        fmt::format("is {}, which makes {} layers of {} steps; expected at most {}", stack,
-                    stack * point.integer("network.depth"), point.integer("network.depth"), most_layers));
-  }
-  return int(stack);
-}
-
-bool takes_data_step_by_step(const sweep::SweepPoint& point) { return point.text("network.input") == "data"; }
 
 /// Of layers: the depth of a recurrent network counts its steps.
 nn::Widths widths_of(const sweep::SweepPoint& point) {
@@ -213,153 +189,6 @@ void require_skippable(const sweep::SweepPoint& point, const nn::NetworkSpec& ne
                                   "needs equal widths; write {}",
                                   network.widths[1], network.widths[0], network.block, network.widths[0]));
   }
-}
-
-double leak_of(const sweep::SweepPoint& point) {
-  const bool is_leaky = point.name("network.block").name == "leaky_rnn";
-  require_block(point, "network.leak", is_leaky, "leak; write block = \"leaky_rnn\"");
-  if (!is_leaky) return 1;
-  if (!point.has("network.leak")) {
-    throw point.error("network.leak", "is missing; expected a number from 0 to 1 for a leaky_rnn block");
-  }
-  return point.real("network.leak");
-}
-
-std::optional<double> t_max_of(const sweep::SweepPoint& point) {
-  if (!given(point, "network.t_max")) return std::nullopt;
-  if (given(point, "network.forget_bias")) {
-    throw point.error("network.t_max", "is given beside network.forget_bias; write either");
-  }
-  if (!point.boolean("network.forget_gate")) {
-    throw point.error("network.t_max", "is given, but forget_gate = false; chrono biases need the gate");
-  }
-  return point.real("network.t_max");
-}
-
-nn::StepInput step_input_of(const sweep::SweepPoint& point) {
-  const std::string& text = point.text("network.input");
-  return text == "gaussian" ? nn::StepInput::gaussian
-         : text == "data"   ? nn::StepInput::data
-                            : nn::StepInput::none;
-}
-
-/// Features of x_t: an equal piece of a sample for each step.
-int input_width_of(const sweep::SweepPoint& point) {
-  const bool is_given = point.has("network.input_width");
-  if (!takes_data_step_by_step(point)) {
-    if (!is_given) return 0;
-    throw point.error("network.input_width", "is given, but network.input is \"" +
-                                                 point.text("network.input") +
-                                                 "\"; write network.input = \"data\", or leave it out");
-  }
-  const std::int64_t steps = point.integer("network.depth");
-  const auto data_set = data_set_of(point);
-  if (!data_set) {
-    const std::int64_t width = point.integer(is_given ? "network.input_width" : "network.width");
-    if (steps * width <= most_features) return int(width);
-    throw point.error("network.input",
-                      fmt::format("is \"data\", so a sample has {} features, {} steps of {}; expected at "
-                                  "most {}",
-                                  steps * width, steps, width, most_features));
-  }
-  const std::int64_t features = data_set->width();
-  if (features % steps != 0) {
-    throw point.error(
-        "network.depth",
-        fmt::format("is {} steps, but a sample of data.source has {} features, which are not {} "
-                    "equal pieces; expected a divisor of {}",
-                    steps, features, steps, features));
-  }
-  if (is_given && point.integer("network.input_width") != features / steps) {
-    throw point.error("network.input_width",
-                      fmt::format("is {}, but a sample of data.source has {} features, which are {} steps of "
-                                  "{}; write {}, or leave it out",
-                                  point.integer("network.input_width"), features, steps, features / steps,
-                                  features / steps));
-  }
-  return int(features / steps);
-}
-
-nn::Recurrence recurrence_of(const sweep::SweepPoint& point) {
-  const std::string& block = point.name("network.block").name;
-  for (const char* key : {"network.input", "network.input_width"}) {
-    require_block(point, key, is_recurrent(block), "inputs at every step");
-  }
-  for (const char* key : {"network.forget_gate", "network.forget_bias", "network.t_max"}) {
-    require_block(point, key, block == "lstm", "forget gate");
-  }
-  if (given(point, "network.forget_bias") && !point.boolean("network.forget_gate")) {
-    throw point.error("network.forget_bias", "is given, but forget_gate = false; leave one out");
-  }
-  return {.input = step_input_of(point),
-          .input_width = input_width_of(point),
-          .leak = leak_of(point),
-          .forget_gate = point.boolean("network.forget_gate"),
-          .forget_bias = point.real("network.forget_bias"),
-          .t_max = t_max_of(point),
-          .stack = stack_of(point)};
-}
-
-/// The layer that the Jacobian is of, or is taken with respect to.
-int jacobian_layer(const sweep::SweepPoint& point, std::string_view key, int fallback) {
-  if (!point.has(key)) return fallback;
-  const auto* layer = std::get_if<std::int64_t>(&point.at(key));
-  return layer ? int(*layer) : fallback;
-}
-
-/// @throws UserError unless it is of two layers that exist
-nn::JacobianRequest jacobian_between(const sweep::SweepPoint& point, int depth) {
-  const std::int64_t most = depth;
-  for (const char* key : {"jacobian.from", "jacobian.to"}) {
-    const auto* layer = point.has(key) ? std::get_if<std::int64_t>(&point.at(key)) : nullptr;
-    if (layer && *layer > most) {
-      throw point.error(key, fmt::format("read {}, but the network has {} layers; expected at most {}",
-                                         *layer, depth, most));
-    }
-  }
-  nn::JacobianRequest request;
-  request.from = jacobian_layer(point, "jacobian.from", 1);
-  request.to = jacobian_layer(point, "jacobian.to", depth);
-  if (request.from < request.to) return request;
-  throw point.error(
-      point.has("jacobian.from") ? "jacobian.from" : "jacobian.directions",
-      fmt::format("the Jacobian from layer {} to layer {} has no factor; expected jacobian.from "
-                  "below jacobian.to (\"last\" is {})",
-                  request.from, request.to, depth));
-}
-
-std::optional<nn::JacobianRequest> jacobian_of(const sweep::SweepPoint& point,
-                                               const nn::NetworkSpec& network) {
-  if (!point.has("jacobian.directions")) {
-    for (const char* key : {"jacobian.from", "jacobian.to"}) {
-      if (!point.has(key)) continue;
-      throw point.error(key, "is given without jacobian.directions; write directions = \"all\" or a number");
-    }
-    return std::nullopt;
-  }
-  if (network.normalization.kind == nn::NormalizationKind::batch) {
-    throw point.error("jacobian.directions",
-                      "is given, but batch normalization couples the samples of a batch, and the Jacobian is "
-                      "that of one sample; leave the table [jacobian] or the normalization out");
-  }
-  if (network.recurrence.stack > 1) {
-    throw point.error(
-        "jacobian.directions",
-        "is given, but the state of stacked levels is not one vector; leave the table [jacobian] "
-        "out, or network.stack");
-  }
-  nn::JacobianRequest request = jacobian_between(point, network.depth());
-  const int most = std::min(network.widths[request.from], network.widths[request.to]);
-  const auto* number = std::get_if<std::int64_t>(&point.at("jacobian.directions"));
-  if (number && *number > most) {
-    throw point.error("jacobian.directions",
-                      fmt::format("read {}, but the Jacobian from layer {} to layer {} has {} directions; "
-                                  "expected \"all\" or at most {}",
-                                  *number, request.from, request.to, most, most));
-  }
-  request.directions = number ? int(*number) : most;
-  request.all = request.directions == most && (!number || most == network.widths[request.to]);
-  return request;
 }
 
 /// Index distance of neighbouring values of each axis; the last axis is fastest.
