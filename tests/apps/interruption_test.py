@@ -8,27 +8,15 @@ import unittest
 
 import numpy as np
 
+import long_sweeps
 import program
 import results
 
 POINTS = 600
 
-RECTANGLE = """
-[network]
-depth = 30
-width = 32
-[statistics]
-preset = "lean"
-[sweep]
-init.sigma_w = { linspace = [0.5, 2.5, 6] }
-seed = { range = [0, 100] }
-"""
-
-RAGGED = RECTANGLE.replace("depth = 30\n", "").replace("[sweep]\n", "[sweep]\nnetwork.depth = [20, 30]\n").replace(
-    "range = [0, 100]", "range = [0, 50]")
-
-# Rows so long that each of two stages writes its own.
-DEEP = RECTANGLE.replace("depth = 30", "depth = 1100").replace("width = 32", "width = 4\n[data]\nbatch = 1")
+RECTANGLE = long_sweeps.rectangle(seeds=100)
+RAGGED = long_sweeps.ragged(seeds=100)
+DEEP = long_sweeps.deep(seeds=100)
 
 # Points of a moment, then one of many seconds.
 QUICK_THEN_LONG = """

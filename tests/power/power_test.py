@@ -7,35 +7,14 @@ import unittest
 import numpy as np
 
 import disk
+import long_sweeps
 import program
 import results
 
 CUTS = 10  # of each of two runs
 
-RECTANGLE = """
-[network]
-depth = 30
-width = 32
-[statistics]
-preset = "lean"
-[sweep]
-init.sigma_w = { linspace = [0.5, 2.5, 6] }
-seed = { range = [0, 600] }
-"""
-
-# Rows so long that each of two stages writes its own.
-DEEP = """
-[network]
-depth = 1100
-width = 4
-[data]
-batch = 1
-[statistics]
-preset = "lean"
-[sweep]
-init.sigma_w = { linspace = [0.5, 2.5, 6] }
-seed = { range = [0, 150] }
-"""
+RECTANGLE = long_sweeps.rectangle(seeds=600)
+DEEP = long_sweeps.deep(seeds=150)
 
 
 def committed(path):

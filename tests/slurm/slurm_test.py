@@ -5,22 +5,14 @@ import unittest
 
 import numpy as np
 
+import long_sweeps
 import program
 import results
 import slurm_cluster
 
 POINTS = 600
 
-SWEEP = """
-[network]
-depth = 30
-width = 32
-[statistics]
-preset = "lean"
-[sweep]
-init.sigma_w = { linspace = [0.5, 2.5, 6] }
-seed = { range = [0, 100] }
-"""
+SWEEP = long_sweeps.rectangle(seeds=100)
 
 # Every message of a pipeline waits up to this time: the sweep lasts long enough to be disturbed, without work.
 SLOW = "30000"
