@@ -217,6 +217,7 @@ store::FileSchema file_schema(const sweep::Sweep& sweep, const Row& row) {
   schema.coordinates = coordinates_of(sweep);
   schema.layers = stored_layers(sweep, row);
   schema.columns = *row.columns();
+  schema.columns_of = [&sweep, &row](std::uint64_t k) { return row.columns_of(network_of(sweep.point(k))); };
   schema.layer_coordinates = layer_coordinates_of(sweep, row);
   schema.dimensions = dimensions_of(schema.columns);
   if (row.directions() > 0) {

@@ -123,6 +123,17 @@ Row::Row(const sweep::Sweep& sweep)
   columns_ = std::make_shared<const stats::Columns>(std::move(columns));
 }
 
+std::vector<std::string> Row::columns_of(const nn::NetworkSpec& network) const {
+  stats::Columns own = stats::columns_of(stats::of_parts(selection_, nn::parts_of(network)), loss_scale_);
+  const auto append = [&](const stats::Columns& more) { own.insert(own.end(), more.begin(), more.end()); };
+  if (first_of_tied_ && nn::block_of(network).steps_in_time) append(tied_columns(network.recurrence.stack));
+  if (first_of_jacobian_ && network.jacobian) append(jacobian_columns(directions_));
+  append({columns_->begin() + first_of_initialisation_, columns_->end()});
+  std::vector<std::string> names;
+  for (const stats::Column& column : own) names.push_back(column.name);
+  return names;
+}
+
 void Row::fill_initialisation(stats::PointTable& table, const nn::NetworkSpec& network,
                               const std::vector<int>& layers) const {
   for (int row = table.first_row(); row < table.first_row() + table.rows(); ++row) {

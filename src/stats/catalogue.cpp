@@ -328,10 +328,17 @@ Selection of_preset(std::string_view name, const std::vector<std::string>& also,
   for (const Statistic& statistic : statistics()) {
     const bool is_wanted =
         preset_called(statistic.preset) <= wanted || std::ranges::find(also, statistic.name) != also.end();
-    const bool has_it = std::visit([&](auto subject) { return is_among(parts, subject); }, statistic.subject);
-    if (is_wanted && has_it) selection.push_back(&statistic);
+    if (is_wanted) selection.push_back(&statistic);
   }
-  return selection;
+  return of_parts(selection, parts);
+}
+
+Selection of_parts(const Selection& selection, const BlockParts& parts) {
+  Selection those;
+  std::ranges::copy_if(selection, std::back_inserter(those), [&](const Statistic* statistic) {
+    return std::visit([&](auto subject) { return is_among(parts, subject); }, statistic->subject);
+  });
+  return those;
 }
 
 Needs needed(const Selection& selection) {

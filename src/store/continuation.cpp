@@ -1,6 +1,7 @@
 #include "continuation.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <sys/stat.h>
@@ -61,18 +62,41 @@ std::string named(const stats::Column& column) {
   return column.setting.empty() ? column.name : fmt::format("{} with {}", column.name, column.setting);
 }
 
-void require_same_columns(const ResultFile& file, const FileSchema& schema) {
-  const auto here = schema.columns;
-  const auto there = file.columns();
-  const auto [ours, theirs] =
-      std::mismatch(here.begin(), here.end(), there.begin(), there.end(), stats::same_shape);
-  if (ours == here.end() && theirs == there.end()) return;
+/// Those of `some` that are not among `others`.
+stats::Columns without(const stats::Columns& some, const stats::Columns& others) {
+  stats::Columns left;
+  std::ranges::copy_if(some, std::back_inserter(left), [&](const stats::Column& column) {
+    return std::ranges::none_of(others,
+                                [&](const stats::Column& other) { return stats::same_shape(column, other); });
+  });
+  return left;
+}
+
+[[noreturn]] void refuse_other_statistics(const ResultFile& file, const std::string& difference) {
   throw UserError(
-      fmt::format("{} stores other statistics than this sweep asks for (it has {}, the sweep {}); restore "
-                  "[statistics], or write to "
-                  "another file",
-                  file.path().string(), theirs == there.end() ? "no more" : named(*theirs),
-                  ours == here.end() ? "no more" : named(*ours)));
+      fmt::format("{} stores other statistics than this sweep asks for ({}); restore "
+                  "[statistics], or write to another file",
+                  file.path().string(), difference));
+}
+
+/// The columns that the sweep has beyond those of the file: of parts that the new points have and the moved
+/// ones have not.
+/// @throws UserError if a moved point would have them, or if the file has columns that the sweep has not
+stats::Columns added_columns(const ResultFile& file, const FileSchema& schema, const Moves& moves) {
+  if (moves.empty()) return {};
+  const stats::Columns dropped = without(file.columns(), schema.columns);
+  if (!dropped.empty())
+    refuse_other_statistics(file, fmt::format("it has {}, the sweep has not", named(dropped.front())));
+  const stats::Columns added = without(schema.columns, file.columns());
+  for (std::size_t i = 0; i < moves.size() && !added.empty(); ++i) {
+    const std::vector<std::string> own = schema.columns_of(moves[i].to);
+    const auto missing = std::ranges::find_if(
+        added, [&](const stats::Column& column) { return std::ranges::find(own, column.name) != own.end(); });
+    if (missing == added.end()) continue;
+    refuse_other_statistics(file, fmt::format("it has no {} of point {} ({})", named(*missing), moves[i].from,
+                                              file.name_of(moves[i].from)));
+  }
+  return added;
 }
 
 /// Where the finished points of `file` stand in the new sweep.
@@ -165,11 +189,12 @@ Continuation move_to_new_skeleton(const ResultFile& file, const Bits& finished, 
   Moves moves = moves_into(file, finished, schema);
   std::erase_if(moves, [&](const Move& move) { return is_tried_again(status[move.from], move.to, terms); });
   begin.found = tally_of(status, moves, terms);
-  if (!moves.empty()) require_same_columns(file, schema);
+  const stats::Columns added = added_columns(file, schema, moves);
   require_same_layers(file, schema, moves);
   if (!moves.empty()) require_room_for_both(file.path(), room_beside(file.path()));
 
-  write_whole(file.path(), schema, [&](const hdf5::File& skeleton) { take_over(file, skeleton, moves); });
+  write_whole(file.path(), schema,
+              [&](const hdf5::File& skeleton) { take_over(file, skeleton, moves, added); });
   for (const Move& move : moves) begin.unfinished[move.to] = false;
   return begin;
 }

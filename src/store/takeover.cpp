@@ -1,6 +1,9 @@
 #include "takeover.hpp"
 
+#include <limits>
+
 #include "gradflow/hdf5/dataset.hpp"
+#include "gradflow/store/checksum.hpp"
 #include "names.hpp"
 
 namespace gradflow::store {
@@ -37,20 +40,66 @@ hdf5::Slab place_of(const Dataset& variable, bool per_obs, const Dataset* row_st
   return slab;
 }
 
-void copy_statistics(const ResultFile& from, const hdf5::File& to, const std::vector<Run>& runs) {
+/// Fills one column of the new file. @param values_of  a run's values of the column, given its rows
+template <class ValuesOf>
+void fill(const ResultFile& from, const hdf5::File& to, const stats::Column& column,
+          const std::vector<Run>& runs, const ValuesOf& values_of) {
   const bool ragged = to.has(names::row_start);  // the new sweep may be ragged where the old one was not
   std::vector<Dataset> row_start;
   if (ragged) row_start.push_back(Dataset::open(to, names::row_start));
-  for (const stats::Column& column : from.columns()) {
-    Dataset variable = Dataset::open(to, column.name);
-    const bool per_obs = column.per_layer && ragged;
-    for (const Run& run : runs) {
-      const std::uint64_t rows = from.rows_of(run.first.from, run.points).count;
-      const std::vector<double> values = from.read(column.name, run.first.from, run.points);
-      variable.write<double>(place_of(variable, per_obs, row_start.data(), run, rows), values);
-    }
-    variable.close();
+  Dataset variable = Dataset::open(to, column.name);
+  const bool per_obs = column.per_layer && ragged;
+  for (const Run& run : runs) {
+    const std::uint64_t rows = from.rows_of(run.first.from, run.points).count;
+    variable.write<double>(place_of(variable, per_obs, row_start.data(), run, rows), values_of(run, rows));
   }
+  variable.close();
+}
+
+void copy_statistics(const ResultFile& from, const hdf5::File& to, const std::vector<Run>& runs) {
+  for (const stats::Column& column : from.columns()) {
+    fill(from, to, column, runs,
+         [&](const Run& run, std::uint64_t) { return from.read(column.name, run.first.from, run.points); });
+  }
+}
+
+constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+
+void leave_empty(const ResultFile& from, const hdf5::File& to, const stats::Columns& added,
+                 const std::vector<Run>& runs) {
+  for (const stats::Column& column : added) {
+    fill(from, to, column, runs, [&](const Run& run, std::uint64_t rows) {
+      return std::vector<double>((column.per_layer ? rows : run.points) * std::uint64_t(column.extent),
+                                 nothing);
+    });
+  }
+}
+
+/// What empty columns add to a point's checksum.
+std::uint64_t checksum_of_nothing(std::uint64_t point_hash, const stats::Columns& columns,
+                                  const std::vector<int>& layers) {
+  std::uint64_t sum = 0;
+  for (const stats::Column& column : columns) {
+    const std::size_t rows = column.per_layer ? layers.size() : 1;
+    sum +=
+        checksum(point_hash, column, layers, std::vector<double>(rows * std::size_t(column.extent), nothing));
+  }
+  return sum;
+}
+
+void copy_checksums(const ResultFile& from, const hdf5::File& to, const stats::Columns& added,
+                    const std::vector<Run>& runs) {
+  const Dataset source = Dataset::open(from.hdf5_file(), names::checksum);
+  Dataset target = Dataset::open(to, names::checksum);
+  for (const Run& run : runs) {
+    auto sums = source.read<std::uint64_t>({{run.first.from}, {run.points}});
+    for (std::uint64_t i = 0; i < run.points && !added.empty(); ++i) {
+      const std::uint64_t point = run.first.from + i;
+      sums[i] += checksum_of_nothing(from.point_hash(point), added, from.layers_of(point));
+    }
+    target.write<std::uint64_t>({{run.first.to}, {run.points}}, sums);
+  }
+  target.close();
 }
 
 template <class T>
@@ -82,10 +131,12 @@ void copy_launches(const ResultFile& from, const hdf5::File& to) {
 
 }  // namespace
 
-void take_over(const ResultFile& old_file, const hdf5::File& skeleton, const Moves& moves) {
+void take_over(const ResultFile& old_file, const hdf5::File& skeleton, const Moves& moves,
+               const stats::Columns& added) {
   const std::vector<Run> runs = runs_of(moves);
   copy_statistics(old_file, skeleton, runs);
-  copy_record<std::uint64_t>(old_file, skeleton, names::checksum, runs);
+  leave_empty(old_file, skeleton, added, runs);
+  copy_checksums(old_file, skeleton, added, runs);
   copy_record<std::int8_t>(old_file, skeleton, names::failure_code, runs);
   copy_record<std::int32_t>(old_file, skeleton, names::failure_layer, runs);
   copy_record<std::int8_t>(old_file, skeleton, names::status, runs);

@@ -17,7 +17,10 @@ using Moves = std::vector<Move>;
 
 /// Copies the rows, the status and the checksum of finished points, and what the old file knows of its
 /// launches.
-/// @pre both files have the same columns, and the same layers for each moved point
-void take_over(const ResultFile& old_file, const hdf5::File& skeleton, const Moves& moves);
+/// @param added  further columns of the new file, which are NaN in every moved point, and count in its
+/// checksum
+/// @pre but for these both files have the same columns, and the same layers for each moved point
+void take_over(const ResultFile& old_file, const hdf5::File& skeleton, const Moves& moves,
+               const stats::Columns& added = {});
 
 }  // namespace gradflow::store

@@ -79,6 +79,24 @@ class JoinedFiles(program.InFolder):
         self.assertEqual(refused.returncode, program.MISTAKE)
         self.assertIn("belongs to another sweep", refused.stderr)
 
+    def test_sweep_grown_by_networks_of_other_parts_takes_over_what_is_committed(self):
+        for axis, points in (('network.normalization = ["layer", "none"]', 120),
+                             ('network.block = ["dense", "preact_residual", "highway"]', 180),
+                             ('network.block = ["dense", "gru"]', 120)):
+            with self.subTest(axis=axis):
+                self.write("sweep.toml", SWEEP)
+                self.write("grown.toml", SWEEP + axis + "\n")
+                program.measure("sweep.toml", "out.h5", ranks=2)
+                program.measure("grown.toml", "whole.h5", ranks=2)
+
+                ended = program.measure("grown.toml", "out.h5", ranks=3)
+
+                self.assertIn(f"{points} of {points} points done, {points - 60} by this run", ended.stderr)
+                self.assertEqual(results.differences("whole.h5", "out.h5"), [])
+                self.assertEqual(program.run("verify", "out.h5").returncode, program.COMPLETE)
+                for file in os.listdir("."):
+                    os.unlink(file)
+
     def test_other_arithmetic_is_refused(self):
         self.write("sweep.toml", SWEEP)
         program.measure("sweep.toml", "out.h5", "--shard", "1/2", env={**os.environ, "OPENBLAS_CORETYPE": "Prescott"})

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <unistd.h>
@@ -148,9 +150,47 @@ TEST_F(AnExistingFile, WithOtherStatisticsIsRefused) {
   FileSchema schema = SampleSweep{.points = 3}.schema();
   schema.columns.pop_back();
 
+  EXPECT_THAT(refusal(schema), HasSubstr("stores other statistics than this sweep asks for (it has "
+                                         "lyapunov_exponent, the sweep has not)"));
+}
+
+/// Columns that a sweep has when some of its networks normalise.
+stats::Columns of_normalisations() {
+  return {{"norm_scale_grad_log10_norm", "gradient of scales", "1", "", "", true, "", 1, false},
+          {"norm_underflow_fraction", "share lost", "1", "", "", true, "format", 3, false},
+          {"norm_count", "normalisations", "1", "", "", false, "", 1, false}};
+}
+
+TEST_F(AnExistingFile, TakesColumnsThatItsPointsHaveNot) {
+  for (const bool ragged : {false, true}) {
+    on_first_rank([&] { fs::remove(path); });
+    const SampleSweep small{.points = 3, .ragged = ragged}, large{.points = 5, .ragged = ragged};
+    run(small);
+    FileSchema schema = large.schema();
+    for (const stats::Column& column : of_normalisations()) schema.columns.push_back(column);
+
+    EXPECT_EQ(unfinished(schema), (std::vector<bool>{false, false, false, true, true}));
+
+    const ResultFile file = ResultFile::open(path);
+    EXPECT_EQ(file.intact(0, 3), std::vector<bool>(3, true));
+    for (const stats::Column& column : of_normalisations()) {
+      const std::vector<double> values = file.read(column.name, 0, 3);
+      EXPECT_EQ(std::ranges::count_if(values, [](double value) { return std::isnan(value); }), values.size());
+    }
+    EXPECT_EQ(file.read("lyapunov_exponent", 2), large.row(file.column("lyapunov_exponent"), 2));
+  }
+}
+
+TEST_F(AnExistingFile, WithoutStatisticsThatItsPointsWouldHaveIsRefused) {
+  run({.points = 3});
+  FileSchema schema = SampleSweep{.points = 3}.schema();
+  schema.columns.push_back(of_normalisations().front());
+  schema.columns_of = [](std::uint64_t point) {
+    return point < 2 ? std::vector<std::string>() : std::vector<std::string>{"norm_scale_grad_log10_norm"};
+  };
+
   EXPECT_THAT(refusal(schema),
-              HasSubstr("stores other statistics than this sweep asks for (it has lyapunov_exponent, "
-                        "the sweep no more)"));
+              HasSubstr("it has no norm_scale_grad_log10_norm of point 2 (sigma_w = 1, activation = tanh, "));
 }
 
 TEST_F(AnExistingFile, WithOtherLayersIsRefused) {

@@ -68,6 +68,11 @@ inline FileSchema SampleSweep::schema() const {
   };
   if (run_facts)
     schema.columns.push_back({"wall_seconds", "time of a point", "s", "", "", false, "", 1, true});
+  schema.columns_of = [columns = schema.columns](std::uint64_t) {
+    std::vector<std::string> names;
+    for (const stats::Column& column : columns) names.push_back(column.name);
+    return names;
+  };
   schema.dimensions = {{"format", "number format", std::vector<std::string>{"fp8_e4m3", "fp16", "fp32"}},
                        {"index", "place in descending order", std::vector<std::int64_t>{1, 2}}};
   schema.numerics_identity = "gradflow 0.1.0, OpenBLAS 0.3.21 Haswell, avx2, float32";

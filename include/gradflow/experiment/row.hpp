@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "gradflow/experiment/prediction.hpp"
@@ -23,6 +24,8 @@ class Row {
   explicit Row(const sweep::Sweep& sweep);
 
   const std::shared_ptr<const stats::Columns>& columns() const noexcept { return columns_; }
+  /// Names of the columns that a network of the sweep has; the others are those of other networks.
+  std::vector<std::string> columns_of(const nn::NetworkSpec& network) const;
   const stats::LayerSelection& selected_layers() const noexcept { return layers_; }
   int directions() const noexcept { return directions_; }  ///< of any point's Jacobian, at most
   double bytes_per_layer() const;                          ///< of a point's table

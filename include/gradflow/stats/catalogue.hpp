@@ -61,6 +61,9 @@ Selection of_preset(std::string_view name, const BlockParts& parts);
 /// The same, and those of `also` that these blocks have. @pre every name of `also` is one of statistics()
 Selection of_preset(std::string_view name, const std::vector<std::string>& also, const BlockParts& parts);
 
+/// Those of a selection that blocks with these parts have.
+Selection of_parts(const Selection& selection, const BlockParts& parts);
+
 Needs needed(const Selection& selection);
 
 /// Whether the figures of some signal take long, so that points are better sealed side by side.

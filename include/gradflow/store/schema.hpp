@@ -60,6 +60,8 @@ struct FileSchema {
   StoredLayers layers;
   std::vector<LayerCoordinate> layer_coordinates = {};
   stats::Columns columns;
+  /// Names of the columns that a point has by what its network is made of; in its rows the others are NaN.
+  std::function<std::vector<std::string>(std::uint64_t point)> columns_of;
   std::vector<Dimension> dimensions;  ///< each `extra_dimension` of a column is one of them
 
   /// What the bits of a statistic depend on beside the sweep: versions, core type, instruction set,
