@@ -49,7 +49,7 @@ void measure(const Settings& settings, const Workload& work, const std::string& 
     round["forward"] = bare.forward;
     round["backward"] = bare.backward;
     round["bare"] = bare.whole();
-    for (const char* preset : {"none", "lean", "standard", "full"}) {
+    for (const char* preset : {"gradients", "lean", "standard", "full"}) {
       round[preset] = pass_times(bundle, observation_of(preset, work.depth)).whole();
     }
     return round;
@@ -59,10 +59,10 @@ void measure(const Settings& settings, const Workload& work, const std::string& 
   table.add(what, "weights generated, share", rounds.of(share("weights")), "1");
   table.add(what, "forward, share", rounds.of(share("forward")), "1");
   table.add(what, "backward to the inputs, share", rounds.of(share("backward")), "1");
-  table.add(what, "weight gradient norms, share", rounds.of(share("none", "bare")), "1");
-  table.add(what, "lean statistics, share", rounds.of(share("lean", "none")), "1");
-  table.add(what, "standard statistics, share", rounds.of(share("standard", "none")), "1", goal);
-  table.add(what, "full statistics, share", rounds.of(share("full", "none")), "1");
+  table.add(what, "weight gradients and their norms, share", rounds.of(share("gradients", "bare")), "1");
+  table.add(what, "lean statistics, without weight gradients, share", rounds.of(share("lean", "bare")), "1");
+  table.add(what, "standard statistics, share", rounds.of(share("standard", "gradients")), "1", goal);
+  table.add(what, "full statistics, share", rounds.of(share("full", "gradients")), "1");
 }
 
 }  // namespace

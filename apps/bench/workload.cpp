@@ -54,8 +54,11 @@ double Workload::executed_operations() const {
 pipeline::Observation observation_of(const std::string& preset, int depth) {
   std::vector<int> layers(static_cast<std::size_t>(depth));
   std::iota(layers.begin(), layers.end(), 1);
-  return {{{depth, std::move(layers)}},
-          preset == "none" ? stats::Selection{} : stats::of_preset(preset, dense_parts())};
+  const bool only_gradients = preset == "gradients";
+  stats::Selection selection = stats::of_preset(only_gradients ? "standard" : preset, dense_parts());
+  if (only_gradients)
+    std::erase_if(selection, [](const stats::Statistic* statistic) { return !statistic->needs.gradients; });
+  return {{{depth, std::move(layers)}}, std::move(selection)};
 }
 
 double run(const mpi::Communicator& group, const std::vector<nn::Bundle>& bundles, int microbatches) {

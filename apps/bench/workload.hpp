@@ -30,8 +30,7 @@ struct Workload {
   double executed_operations() const;
 };
 
-/// Every layer, with what this preset needs; "none": layers observed, nothing of them measured but gradient
-/// norms.
+/// Every layer, with what this preset needs; "gradients": weight gradients and their norms, nothing else.
 pipeline::Observation observation_of(const std::string& preset, int depth);
 
 /// Seconds to run the bundles through the executor, statistics of the standard preset included. All ranks of
