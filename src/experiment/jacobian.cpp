@@ -120,10 +120,14 @@ double isometry_variance_of(const nn::NetworkSpec& network, std::span<const doub
       if (!biased) return variance_of(theory::relu_jacobian_moments(width, std::sqrt(2.0), to - from), width);
     }
   }
-  double variance = 0;
+  double variance = 0, of_layer = 0, known_log10_q = no_value;
   for (int l = from; l < to; ++l) {
-    const double q = std::pow(10, preact_log10_q[std::size_t(l - 1)]);
-    variance += theory::isometry_variance(network.activation, q, 1, orthogonal);
+    const double log10_q = preact_log10_q[std::size_t(l - 1)];
+    if (log10_q != known_log10_q) {  // settled layers are alike
+      of_layer = theory::isometry_variance(network.activation, std::pow(10, log10_q), 1, orthogonal);
+    }
+    known_log10_q = log10_q;
+    variance += of_layer;
   }
   return variance;
 }

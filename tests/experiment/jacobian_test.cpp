@@ -134,6 +134,25 @@ TEST(JacobianLaws, SecondMomentsFollowTheirRecursions) {
   expect_law(mean_of(relu.squared), relu_law.square_of_trace);
 }
 
+TEST(JacobianLaws, TheorySaysTheIsometryVariance) {
+  const MeasuredPoint linear = measure(gaussian_sweep("linear", 1.3, 10, 5, 1)).front();
+  const theory::JacobianMoments moments = theory::linear_jacobian_moments(10, 1.3, 4);
+  EXPECT_NEAR(linear.column("theory_jacobian_isometry_variance").front(),
+              10 * moments.trace_of_square / moments.square_of_trace - 1, 1e-12);
+  EXPECT_NEAR(linear.column("theory_jacobian_log10_frobenius_norm").front(),
+              4 * std::log10(1.3) + std::log10(10.0) / 2, 1e-12);
+
+  const MeasuredPoint tanh = measure(gaussian_sweep("tanh", 1.3, 10, 5, 1)).front();
+  double variance = 0;
+  const std::vector<double> log10_q = tanh.column("theory_preact_log10_q");
+  for (int l = 1; l < 5; ++l) {
+    const double q = std::pow(10, log10_q[std::size_t(l - 1)]);
+    variance += theory::isometry_variance(nn::Activation::named("tanh"), q, 1, false);
+  }
+  EXPECT_NEAR(tanh.column("theory_jacobian_isometry_variance").front(), variance, 1e-12);
+  EXPECT_TRUE(std::isnan(tanh.column("theory_lyapunov_exponent").front()));
+}
+
 TEST(JacobianLaws, SingularValuesOfDeadDirectionsAreExactZeros) {
   for (const MeasuredPoint& point : measure(gaussian_sweep("relu", std::sqrt(2.0), 24, 31, 4))) {
     const std::vector<double> values = singular_values(point, 24);

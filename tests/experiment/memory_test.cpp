@@ -114,6 +114,19 @@ TEST(Memory, CountsTheSamplesThatStatisticsKeepUntilTheBatchIsWhole) {
   EXPECT_LT(whole, 20 * samples);  // of the layers at work
 }
 
+TEST(Memory, CountsTheDirectionsOfAJacobian) {
+  const sweep::Sweep without = sweep_of("depth = 10\nwidth = 512");
+  const sweep::Sweep with = sweep_of("depth = 10\nwidth = 512\n[jacobian]\ndirections = \"all\"");
+
+  const double more = use_of(with, plan_of(with, MemoryBudget::unlimited)).total() -
+                      use_of(without, plan_of(without, MemoryBudget::unlimited)).total();
+
+  // X, a factor, rows and their orthonormal form in float64 at the least.
+  constexpr double square = 512.0 * 512 * sizeof(double);
+  EXPECT_GT(more, 4 * square);
+  EXPECT_LT(more, 40 * square);
+}
+
 TEST(Memory, RefusesALimitBelowOneLayerAndSaysWhatIsNeeded) {
   const sweep::Sweep sweep = sweep_of("depth = 50\nwidth = 3000");
   try {

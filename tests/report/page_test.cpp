@@ -129,10 +129,23 @@ TEST(APicture, NeedsAMeasuredPoint) {
 }
 
 TEST(ThePage, NestsItsElements) {
-  std::string html = html_of(two_activations(), "nested");
+  SampleFile sample = two_activations();
+  sample.jacobian = true;
+  std::string html = html_of(sample, "nested");
 
   html = std::regex_replace(html, std::regex("<(meta|br)[^>]*>|<!DOCTYPE html>"), "");
   EXPECT_THAT(badly_nested(html), testing::IsEmpty());
+}
+
+TEST(ThePage, DrawsTheSpectraOfJacobiansWhereThereAreAny) {
+  SampleFile sample = two_activations();
+  EXPECT_THAT(html_of(sample, "without"), Not(HasSubstr("Lyapunov")));
+  sample.jacobian = true;
+
+  const std::string page = html_of(sample, "spectra");
+
+  EXPECT_THAT(page, AllOf(HasSubstr("<h2>Singular values of the Jacobian"),
+                          HasSubstr("<h2>Lyapunov exponents"), HasSubstr("exact zeros: 2")));
 }
 
 TEST(ThePage, ShowsAHeatMapOnlyOfTwoKeys) {

@@ -48,6 +48,7 @@ struct SampleFile {
   double chi1 = std::pow(10, -0.2);
   std::string scheme = "gaussian";
   std::string slope_key = "activation_slope";
+  bool jacobian = false;    ///< with three directions, the last of them an exact zero
   bool lean = false;        ///< without the shares of elements outside a format
   bool magnitudes = false;  ///< with a histogram of the gradient
 
@@ -100,6 +101,17 @@ inline store::FileSchema SampleFile::schema() const {
     schema.columns.back().extra_dimension = "format";
     schema.columns.back().extent = 2;
   }
+  const auto direction_column = [&](const char* name) {
+    schema.columns.push_back(point_column(name));
+    schema.columns.back().extra_dimension = "index";
+    schema.columns.back().extent = 3;
+  };
+  if (jacobian) {
+    for (const char* name :
+         {"lyapunov_exponent", "jacobian_log10_singular_value", "theory_lyapunov_exponent"}) {
+      direction_column(name);
+    }
+  }
   schema.dimensions = {{"format", "number format", std::vector<std::string>{"fp16", "fp32"}}};
   if (magnitudes) {
     schema.columns.push_back(layer_column("dgrad_log2_histogram"));
@@ -107,6 +119,7 @@ inline store::FileSchema SampleFile::schema() const {
     schema.columns.back().extent = 4;
     schema.dimensions.push_back({"bin", "octave", std::vector<std::int64_t>{-7, -6, -5, -4}});
   }
+  if (jacobian) schema.dimensions.push_back({"index", "direction", std::vector<std::int64_t>{1, 2, 3}});
   schema.numerics_identity = "made up";
   schema.openblas_core = "none";
   schema.attributes = {{"sweep_file", std::string("title = \"</pre><script>\"\n")}};
@@ -125,6 +138,9 @@ inline double SampleFile::value(const std::string& column, const SamplePoint& po
     return critical_sigma_w + (critical_of_sigma_w ? point.sigma_w : 0);
   if (column == "theory_critical_stability") return double(critical_stability);
   if (column == "dgrad_zero_fraction") return 0.5;
+  if (column == "theory_lyapunov_exponent") return 0.625 - format;
+  if (column == "lyapunov_exponent") return format == 2 ? -infinity : 0.5 - format;
+  if (column == "jacobian_log10_singular_value") return format == 2 ? -infinity : 12.25 - 20 * format;
   if (column == "dgrad_log2_histogram") return format == 1 || format == 2 ? 0.25 : 0;
   const double threshold = (format == 0 ? -25 : -150) * std::log10(2.0);
   return log10_rms < threshold ? 0.5 : 0;  // all of the elements that are not zero

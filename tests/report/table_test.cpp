@@ -63,6 +63,19 @@ TEST(TheTable, IsNeverWiderThanATerminal) {
   }
 }
 
+TEST(TheTable, OfAPointHasItsDirections) {
+  SampleFile sample = two_seeds();
+  EXPECT_THAT(printed(print_table, sample, 0), testing::Not(HasSubstr("direction")));
+  sample.jacobian = true;
+
+  const std::string table = printed(print_table, sample, 0);
+
+  EXPECT_THAT(table, testing::ContainsRegex("direction +log10 s +ln .R_ii. +theory\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("\n +1 +12.25 +0.5 +0.625\n +2 +-7.75 +-0.5 +-0.375\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("\n +3 +-inf +-inf +-1.375\n"));
+  EXPECT_THAT(printed(print_json, sample, 0), HasSubstr("\"lyapunov_exponent\""));
+}
+
 /// What stands in the column of configurations.
 std::vector<std::string> printed_labels(const SampleFile& sample) {
   const std::vector<std::string> lines = lines_of(printed(print_table, sample));
