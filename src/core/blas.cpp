@@ -29,6 +29,21 @@ void gemm(CBLAS_TRANSPOSE op_a, CBLAS_TRANSPOSE op_b, int m, int n, int k, const
   }
 }
 
+/// Columns of b in one call for a tile of a, so that OpenBLAS takes the kernel it has for small products on
+/// cores with AVX-512. It packs nothing: a tile costs no more than its share of a whole slice, and the second
+/// thread does not pack b again. 0 where there is no such kernel, or no product of this depth is small.
+template <class Real>
+int columns_of_small_product(int depth) {
+  constexpr int most_multiplications = 1'000'000;  // sgemm_small_matrix_permit of OpenBLAS 0.3.21
+  constexpr int step = 64;                         // columns the kernel likes
+  static const bool has_kernel = [] {
+    const std::string core = openblas_get_corename();
+    return core == "SkylakeX" || core == "Cooperlake" || core == "SapphireRapids";
+  }();
+  if (!has_kernel || sizeof(Real) != sizeof(float)) return 0;
+  return most_multiplications / (tile_rows * std::max(depth, 1)) / step * step;
+}
+
 template <class Real>
 void expect_rows(const Matrix<Real>& a, int first_row, int rows) {
   expect(first_row >= 0 && rows >= 0 && first_row + rows <= a.rows(), "rows inside the matrix");
@@ -74,19 +89,30 @@ void multiply(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>
   expect_rows(a, first_row, rows);
   expect_rows(c, first_row, rows);
   expect(a.cols() == b.rows() && c.cols() == b.cols(), "the shapes of c = a b fit");
-  gemm(CblasNoTrans, CblasNoTrans, rows, b.cols(), a.cols(), a.row(first_row).data(), a.cols(), b.data(),
-       b.cols(), c.row(first_row).data(), c.cols());
+  const int small = columns_of_small_product<Real>(a.cols());
+  const int columns = small > 0 ? std::min(small, b.cols()) : b.cols();
+  const int rows_of_call = small > 0 ? tile_rows : rows;
+  for (int column = 0; column < b.cols(); column += columns) {
+    for (int row = 0; row < rows; row += rows_of_call) {
+      gemm(CblasNoTrans, CblasNoTrans, std::min(rows_of_call, rows - row),
+           std::min(columns, b.cols() - column), a.cols(), a.row(first_row + row).data(), a.cols(),
+           b.data() + column, b.cols(), c.row(first_row + row).data() + column, c.cols());
+    }
+  }
 }
 
 template <class Real>
 void add_outer(const Matrix<Real>& a, int first_row_a, const Matrix<Real>& b, int first_row_b, int rows,
-               Real keep, Matrix<Real>& g, int first_row_g, int rows_g) {
+               Real keep, Matrix<Real>& g, const Patch& patch) {
   expect_rows(a, first_row_a, rows);
   expect_rows(b, first_row_b, rows);
-  expect_rows(g, first_row_g, rows_g);
+  expect_rows(g, patch.first_row, patch.rows);
+  expect(patch.first_col >= 0 && patch.cols >= 0 && patch.first_col + patch.cols <= g.cols(),
+         "columns inside the matrix");
   expect(g.rows() == a.cols() && g.cols() == b.cols(), "the shapes of g += a' b fit");
-  gemm(CblasTrans, CblasNoTrans, rows_g, b.cols(), rows, a.row(first_row_a).data() + first_row_g, a.cols(),
-       b.row(first_row_b).data(), b.cols(), g.row(first_row_g).data(), g.cols(), keep);
+  gemm(CblasTrans, CblasNoTrans, patch.rows, patch.cols, rows, a.row(first_row_a).data() + patch.first_row,
+       a.cols(), b.row(first_row_b).data() + patch.first_col, b.cols(),
+       g.row(patch.first_row).data() + patch.first_col, g.cols(), keep);
 }
 
 Matrix<double> gram(const Matrix<double>& a) {
@@ -147,10 +173,10 @@ template void multiply_transposed(const Matrix<float>&, int, int, const Matrix<f
 template void multiply_transposed(const Matrix<double>&, int, int, const Matrix<double>&, Matrix<double>&);
 template void multiply(const Matrix<float>&, int, int, const Matrix<float>&, Matrix<float>&);
 template void multiply(const Matrix<double>&, int, int, const Matrix<double>&, Matrix<double>&);
-template void add_outer(const Matrix<float>&, int, const Matrix<float>&, int, int, float, Matrix<float>&, int,
-                        int);
+template void add_outer(const Matrix<float>&, int, const Matrix<float>&, int, int, float, Matrix<float>&,
+                        const Patch&);
 template void add_outer(const Matrix<double>&, int, const Matrix<double>&, int, int, double, Matrix<double>&,
-                        int, int);
+                        const Patch&);
 template bool slices_keep_bits<float>(int, int, int);
 template bool slices_keep_bits<double>(int, int, int);
 

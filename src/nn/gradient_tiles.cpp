@@ -13,7 +13,19 @@
 namespace gradflow::nn {
 namespace {
 
-constexpr int panel_rows = 64;  ///< of the gradient, per task
+/// The gradient is summed patch by patch, each a task: a patch stays in the cache from tile to tile, and is
+/// what OpenBLAS takes its kernel for small products for. The shape alone decides.
+std::vector<Patch> patches_of(int rows, int cols) {
+  constexpr int side = 128;
+  const int height = rows > side ? side : side / 2;  // two tasks where the whole gradient is small
+  std::vector<Patch> patches;
+  for (int row = 0; row < rows; row += height) {
+    for (int col = 0; col < cols; col += side) {
+      patches.push_back({row, std::min(height, rows - row), col, std::min(side, cols - col)});
+    }
+  }
+  return patches;
+}
 
 /// 2^shift for shift <= 0: zero where nothing would be left.
 template <class Real>
@@ -124,6 +136,7 @@ void add_weight_gradients(const std::vector<ScaledMatrix<Real>*>& sums,
                           const std::vector<GradientTile>& tiles, const Signal<Real>& x,
                           const Signal<Real>& dz) {
   std::vector<Term<Real>> terms = terms_of(sums, tiles, x, dz);
+  if (std::ranges::none_of(terms, &Term<Real>::enters)) return;
   std::vector<std::size_t> elsewhere;  // mostly empty: a round of tasks costs more than a narrow layer's sums
   for (std::size_t t = 0; t < tiles.size(); ++t) {
     if (!stands_at(terms[t], tiles[t])) elsewhere.push_back(t);
@@ -133,18 +146,17 @@ void add_weight_gradients(const std::vector<ScaledMatrix<Real>*>& sums,
     shift_to(terms[t], tiles[t], x, dz);
   });
 
-  const int panels = (dz.values.cols() + panel_rows - 1) / panel_rows;
-  parallel_for(int(sums.size()) * panels, [&](int task) {
-    const int point = task / panels;
-    const int first_row = task % panels * panel_rows;
-    const int rows = std::min(panel_rows, dz.values.cols() - first_row);
+  const std::vector<Patch> patches = patches_of(dz.values.cols(), x.values.cols());
+  parallel_for(int(sums.size() * patches.size()), [&](int task) {
+    const int point = task / int(patches.size());
+    const Patch& patch = patches[std::size_t(task) % patches.size()];
     for (std::size_t t = 0; t < tiles.size(); ++t) {
       const Term<Real>& term = terms[t];
       if (tiles[t].range.point != point || !term.enters) continue;
       const int row = tiles[t].range.first_row;
       const bool shifted = !term.shifted.empty();
       add_outer(shifted ? term.shifted : dz.values, shifted ? 0 : row, x.values, row, tile_rows, term.keep,
-                sums[std::size_t(point)]->values, first_row, rows);
+                sums[std::size_t(point)]->values, patch);
     }
   });
 }

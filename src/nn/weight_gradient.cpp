@@ -50,10 +50,12 @@ void DenseGradient<Real>::add(Signal<Real> x, Signal<Real> dz, const Stack& stac
   std::vector<ScaledMatrix<Real>*> formed;
   for (Sum& sum : sums_) formed.push_back(sum.gram ? nullptr : &sum.weight);
   add_weight_gradients(formed, tiles, x, dz);
-  parallel_for(int(sums_.size()), [&](int point) {
-    Sum& sum = sums_[std::size_t(point)];
-    if (sum.point.has_bias) add_bias_gradient(sum.bias, point, tiles, dz);
-  });
+  if (std::ranges::any_of(sums_, [](const Sum& sum) { return sum.point.has_bias; })) {
+    parallel_for(int(sums_.size()), [&](int point) {
+      Sum& sum = sums_[std::size_t(point)];
+      if (sum.point.has_bias) add_bias_gradient(sum.bias, point, tiles, dz);
+    });
+  }
   for (const GradientTile& tile : tiles) {
     Scaled& total = sums_[std::size_t(tile.range.point)].sample_squared;
     total = total + tile.sample_squared;

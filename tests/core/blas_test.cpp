@@ -94,21 +94,20 @@ TYPED_TEST(Product, BackwardIsDzTimesW) {
   }
 }
 
-TYPED_TEST(Product, AddOuterAddsTheSumOverTheRowsOfTheTileToWhatItKeepsOfTheRowsAsked) {
+TYPED_TEST(Product, AddOuterAddsTheSumOverTheRowsOfTheTileToWhatItKeepsOfThePatchAsked) {
   using Fixture = TestFixture;
   for (const double keep : {1.0, 0.25, 0.0}) {
     const auto dz = normal_matrix<TypeParam>(1, Fixture::batch, Fixture::fan_out);
     const auto h = normal_matrix<TypeParam>(2, Fixture::batch, Fixture::fan_in);
     const auto before = normal_matrix<TypeParam>(3, Fixture::fan_out, Fixture::fan_in);
     auto g = before.copy();
-    constexpr int first_row = 16;
+    constexpr Patch patch{16, Fixture::fan_out - 16, 8, Fixture::fan_in - 24};
 
-    add_outer(dz, Fixture::first, h, Fixture::first, Fixture::rows, TypeParam(keep), g, first_row,
-              Fixture::fan_out - first_row);
+    add_outer(dz, Fixture::first, h, Fixture::first, Fixture::rows, TypeParam(keep), g, patch);
 
     for (int i = 0; i < Fixture::fan_out; ++i) {
       for (int j = 0; j < Fixture::fan_in; ++j) {
-        if (i < first_row) {
+        if (i < patch.first_row || j < patch.first_col || j >= patch.first_col + patch.cols) {
           ASSERT_EQ(g(i, j), before(i, j));
           continue;
         }
@@ -129,7 +128,7 @@ TYPED_TEST(Product, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(multiply_transposed(h, 0, 32, w, z), BrokenPromise);
   EXPECT_THROW(multiply(h, 0, 32, w, z), BrokenPromise);
   EXPECT_THROW(multiply_transposed(Matrix<TypeParam>(32, 128), 1, 32, w, z), BrokenPromise);
-  EXPECT_THROW(add_outer(h, 0, w, 0, 32, TypeParam(1), z, 0, 32), BrokenPromise);
+  EXPECT_THROW(add_outer(h, 0, w, 0, 32, TypeParam(1), z, Patch{0, 32, 0, 80}), BrokenPromise);
 }
 
 // The serial build of OpenBLAS answers a few such calls in ten thousand wrongly.

@@ -35,13 +35,21 @@ void multiply_transposed(const Matrix<Real>& a, int first_row, int rows, const M
 template <class Real>
 void multiply(const Matrix<Real>& a, int first_row, int rows, const Matrix<Real>& b, Matrix<Real>& c);
 
-/// Adds the weight gradient of one tile to some rows of g: g[r] = keep g[r] + (a_tile' b_tile)[r] for rows_g
-/// rows from first_row_g on, the tile being `rows` rows of a and of b. With keep = 0, g may hold anything.
+/// Some rows and columns of a matrix.
+struct Patch {
+  int first_row = 0;
+  int rows = 0;
+  int first_col = 0;
+  int cols = 0;
+};
+
+/// Adds the weight gradient of one tile to a patch of g: g = keep g + a_tile' b_tile there, the tile being
+/// `rows` rows of a and of b. With keep = 0, g may hold anything.
 /// @param a  [batch][fan_out]    @param b  [batch][fan_in]       @param g  [fan_out][fan_in]    (padded
 /// widths)
 template <class Real>
 void add_outer(const Matrix<Real>& a, int first_row_a, const Matrix<Real>& b, int first_row_b, int rows,
-               Real keep, Matrix<Real>& g, int first_row_g, int rows_g);
+               Real keep, Matrix<Real>& g, const Patch& patch);
 
 /// a a', exactly symmetric. @param a  [samples][features]  @return  [samples][samples]
 Matrix<double> gram(const Matrix<double>& a);
