@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "gradflow/core/errors.hpp"
@@ -45,12 +46,27 @@ void fill(Distribution distribution, Stream stream, std::uint32_t row, std::span
   }
 }
 
+/// Calls body(first_row, end_row) for the matrix, a few rows each.
+template <class Real, class Body>
+void for_some_rows(const Matrix<Real>& z, const Body& body) {
+  const int tiles = (z.rows() + tile_rows - 1) / tile_rows;
+  parallel_for(tiles, [&](int t) { body(t * tile_rows, std::min(z.rows(), (t + 1) * tile_rows)); });
+}
+
+template <class Real>
+void clear(Matrix<Real>& z) {
+  std::fill(z.data(), z.data() + z.size(), Real(0));
+}
+
+/// Draws fan_out rows of fan_in elements; the rest of z, which may hold anything, is zero.
 template <class Real>
 void fill_independent(Distribution distribution, Stream stream, int fan_in, int fan_out, Matrix<Real>& z) {
-  parallel_for(padded_rows(fan_out) / tile_rows, [&](int tile) {
-    const int end = std::min(fan_out, (tile + 1) * tile_rows);
-    for (int i = tile * tile_rows; i < end; ++i) {
-      fill(distribution, stream, std::uint32_t(i), z.row(i).first(std::size_t(fan_in)));
+  for_some_rows(z, [&](int first, int end) {
+    for (int i = first; i < end; ++i) {
+      const std::span<Real> row = z.row(i);
+      const std::size_t drawn = i < fan_out ? std::size_t(fan_in) : 0;
+      if (drawn > 0) fill(distribution, stream, std::uint32_t(i), row.first(drawn));
+      std::ranges::fill(row.subspan(drawn), Real(0));
     }
   });
 }
@@ -110,10 +126,12 @@ Matrix<Real> unit_weights(const SchemeRow& scheme, std::uint64_t seed, int layer
   expect(layer >= 1 && fan_in >= 1 && fan_out >= 1, "a layer from 1 on, with units on both sides");
   expect(scheme.distribution != Distribution::stored, "a scheme that draws its weights");
   const Stream stream{seed, purposes_of(role).weight, std::uint32_t(layer)};
-  Matrix<Real> z(padded_width<Real>(fan_out), padded_width<Real>(fan_in));
+  Matrix<Real> z = Matrix<Real>::unset(padded_width<Real>(fan_out), padded_width<Real>(fan_in));
   if (scheme.distribution == Distribution::identity) {
+    clear(z);
     for (int i = 0; i < std::min(fan_in, fan_out); ++i) z(i, i) = 1;
   } else if (scheme.distribution == Distribution::orthogonal) {
+    clear(z);
     fill_orthogonal(stream, fan_in, fan_out, z);
   } else if (scheme.distribution == Distribution::sparse) {
     fill_independent(scheme.distribution, stream, fan_in, fan_out, z);
@@ -140,7 +158,11 @@ Matrix<Real> unit_bias(const SchemeRow& scheme, std::uint64_t seed, int layer, i
 template <class Real>
 Scaled frobenius_squared(const Matrix<Real>& z) {
   expect(z.cols() % 16 == 0, "padded columns");
-  return Scaled::of(sum_of_squares<Real>(z.all()));
+  std::vector<double> of_rows(std::size_t(z.rows()));
+  for_some_rows(z, [&](int first, int end) {
+    for (int i = first; i < end; ++i) of_rows[std::size_t(i)] = sum_of_squares<Real>(z.row(i));
+  });
+  return Scaled::of(std::accumulate(of_rows.begin(), of_rows.end(), 0.0));
 }
 
 template Matrix<float> unit_weights(const SchemeRow&, std::uint64_t, int, int, int, WeightRole, int);
