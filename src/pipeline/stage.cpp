@@ -429,7 +429,8 @@ void Stage<Real>::Factors::add_normalization(int normalization, std::vector<nn::
 template <class Real>
 void Stage<Real>::weight_gradient_is_added(int i, int microbatch) {
   if (microbatch == microbatches_ - 1) waiting_.push_back(i);
-  finish_weight_gradients(2 * std::size_t(concurrency()));
+  if (waiting_.size() >= 2 * std::size_t(concurrency()))
+    finish_weight_gradients();  // as many for each thread
 }
 
 /// Backward through pieces of the level's span, each computed again from the signal before it.
@@ -481,8 +482,7 @@ void Stage<Real>::hand_over_filled_rows() {
 
 /// Takes the norms of whole weight gradients, several layers in parallel; the layers' rows are then final.
 template <class Real>
-void Stage<Real>::finish_weight_gradients(std::size_t most_waiting) {
-  if (waiting_.size() <= most_waiting) return;
+void Stage<Real>::finish_weight_gradients() {
   make_room_for_waiting();
   parallel_for(int(waiting_.size()), [&](int which) {
     const int i = waiting_[std::size_t(which)];
@@ -521,7 +521,7 @@ void Stage<Real>::learn(const nn::Failures& of_other_stages) {
 
 template <class Real>
 std::vector<PointResult> Stage<Real>::results() && {
-  finish_weight_gradients(0);
+  finish_weight_gradients();
   patterns_.clear();
   layers_ = std::vector<Layer>();  // weights and tapes are gone before anybody works on the rows
   std::vector<PointResult> results;

@@ -170,7 +170,7 @@ class Stage {
   State<Real> back_from_signals(Piece piece, int microbatch, State<Real> dy, std::size_t level,
                                 Signals signals);
   void weight_gradient_is_added(int i, int microbatch);
-  void finish_weight_gradients(std::size_t most_waiting);
+  void finish_weight_gradients();
   std::optional<int> row_of(std::size_t point, int i) const;
   void make_room_for_waiting();
   void hand_over_filled_rows();
