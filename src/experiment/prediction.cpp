@@ -8,10 +8,12 @@
 #include <numbers>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "block_theory.hpp"
+#include "gradflow/core/parallel.hpp"
 #include "gradflow/nn/block.hpp"
 #include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/theory/dead_units.hpp"
@@ -269,21 +271,42 @@ std::size_t bytes_of(const Prediction& prediction) {
 
 Prediction predict(const nn::NetworkSpec& network) { return predict_with(network, theory::critical_sigma_w); }
 
-const Prediction& Predictions::of(const nn::NetworkSpec& network) {
-  const std::string key = known_to_theory(network);
-  if (const auto known = known_.find(key); known != known_.end()) return known->second;
+/// The configurations of a bundle differ in sigma_w more often than in what this depends on.
+theory::CriticalPoint Predictions::critical(const nn::Activation& activation, double sigma_b) {
+  const std::scoped_lock lock(critical_is_sought_);
+  const auto [entry, is_new] = critical_.try_emplace(fmt::format("{} {}", text_of(activation), sigma_b));
+  if (is_new) entry->second = theory::critical_sigma_w(activation, sigma_b);
+  return entry->second;
+}
 
-  Prediction made = predict_with(network, [&](const nn::Activation& activation, double sigma_b) {
-    const auto [entry, is_new] = critical_.try_emplace(fmt::format("{} {}", text_of(activation), sigma_b));
-    if (is_new) entry->second = theory::critical_sigma_w(activation, sigma_b);
-    return entry->second;
+void Predictions::learn(std::span<const nn::NetworkSpec> networks) {
+  std::map<std::string, const nn::NetworkSpec*> unknown;
+  for (const nn::NetworkSpec& network : networks) {
+    std::string key = known_to_theory(network);
+    if (!known_.contains(key)) unknown.emplace(std::move(key), &network);
+  }
+  const std::vector<std::pair<std::string, const nn::NetworkSpec*>> wanted(unknown.begin(), unknown.end());
+  std::vector<Prediction> made(wanted.size());
+  parallel_for(int(wanted.size()), [&](int i) {
+    made[std::size_t(i)] = predict_with(
+        *wanted[std::size_t(i)].second,
+        [this](const nn::Activation& activation, double sigma_b) { return critical(activation, sigma_b); });
   });
-  if (bytes_ + bytes_of(made) > most_bytes) {
+
+  std::size_t bytes = 0;
+  for (const Prediction& prediction : made) bytes += bytes_of(prediction);
+  if (bytes_ + bytes > most_bytes) {
     known_.clear();
     bytes_ = 0;
   }
-  bytes_ += bytes_of(made);
-  return known_.emplace(key, std::move(made)).first->second;
+  bytes_ += bytes;
+  for (std::size_t i = 0; i < made.size(); ++i) known_.emplace(wanted[i].first, std::move(made[i]));
+}
+
+const Prediction& Predictions::of(const nn::NetworkSpec& network) {
+  const std::string key = known_to_theory(network);
+  if (!known_.contains(key)) learn({&network, 1});
+  return known_.at(key);
 }
 
 stats::Columns prediction_columns() {

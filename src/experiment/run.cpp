@@ -239,6 +239,7 @@ class GroupRun {
     const double seconds = std::chrono::duration<double>(now - last_done_).count() / double(results.size());
     last_done_ = now;
     if (seconds_left_ && group_.rank() == 0) pace_.end(seconds_of_clock());
+    if (predicted_.empty()) predictions_.learn(job.bundle);
     for (std::size_t i = 0; i < results.size(); ++i) {
       const nn::NetworkSpec& network = job.bundle[i];
       const pipeline::Traced traced(trace_, pipeline::Activity::commit);

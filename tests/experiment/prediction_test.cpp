@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "gradflow/core/parallel.hpp"
+
 namespace gradflow::experiment {
 namespace {
 
@@ -38,6 +40,24 @@ TEST(PredictionsOfASweep, AreThoseOfTheNetwork) {
     EXPECT_EQ(remembered.profile.preact_log10_q, alone.profile.preact_log10_q);
     EXPECT_EQ(remembered.critical.sigma_w, alone.critical.sigma_w);
     EXPECT_EQ(remembered.asymptotics.chi1, alone.asymptotics.chi1);
+  }
+}
+
+TEST(PredictionsOfASweep, LearnedTogetherAreThoseMadeOneByOne) {
+  nn::Bundle bundle;
+  for (const std::uint64_t seed : {1, 2}) {
+    for (const double sigma_w : {0.9, 1.3, 1.7, 2.1}) bundle.push_back(network(sigma_w, seed));
+  }
+  for (const int threads : {1, 3}) {
+    Predictions predictions;
+    Threads(threads).run([&] { predictions.learn(bundle); });
+    EXPECT_EQ(predictions.known(), 4u);
+    for (const nn::NetworkSpec& spec : bundle) {
+      const Prediction alone = predict(spec);
+      EXPECT_EQ(predictions.of(spec).profile.preact_log10_q, alone.profile.preact_log10_q);
+      EXPECT_EQ(predictions.of(spec).critical.sigma_w, alone.critical.sigma_w);
+    }
+    EXPECT_EQ(predictions.known(), 4u);
   }
 }
 

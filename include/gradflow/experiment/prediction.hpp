@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <map>
+#include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,6 +36,10 @@ Prediction predict(const nn::NetworkSpec& network);
 /// configuration share one.
 class Predictions {
  public:
+  /// Makes what is not known of these networks on all threads: a configuration of a narrow network takes as
+  /// long to predict as to measure.
+  void learn(std::span<const nn::NetworkSpec> networks);
+
   /// @return valid until the next call
   const Prediction& of(const nn::NetworkSpec& network);
 
@@ -41,11 +47,14 @@ class Predictions {
   std::size_t known() const noexcept { return known_.size(); }
 
  private:
+  theory::CriticalPoint critical(const nn::Activation& activation, double sigma_b);
+
   /// When the profiles take more, all are forgotten: 3400 configurations of depth 200.
   static constexpr std::size_t most_bytes = std::size_t(16) << 20;
 
   std::unordered_map<std::string, Prediction> known_;      ///< by all that theory knows of a network
   std::map<std::string, theory::CriticalPoint> critical_;  ///< by activation and sigma_b
+  std::mutex critical_is_sought_;
   std::size_t bytes_ = 0;
 };
 
