@@ -1,5 +1,6 @@
 #include "gradflow/core/parallel.hpp"
 
+#include <new>
 #include <sched.h>
 #include <utility>
 
@@ -63,10 +64,21 @@ int usable_threads() {
 }
 
 struct Threads::Arena {
+  /// Waits for the workers at its end: else they may outlive MPI, and the process.
+  struct Workers {
+    Workers() = default;
+    Workers(const Workers&) = delete;
+    Workers& operator=(const Workers&) = delete;
+    ~Workers() { tbb::finalize(handle, std::nothrow); }
+
+    tbb::task_scheduler_handle handle{tbb::attach{}};
+  };
+
   // Both: the control lets oneTBB start as many workers, the arena lets as many of them in.
   explicit Arena(int count)
       : control(tbb::global_control::max_allowed_parallelism, std::size_t(count)), arena(count) {}
 
+  Workers workers;
   tbb::global_control control;
   tbb::task_arena arena;
 };
