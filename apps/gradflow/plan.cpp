@@ -1,5 +1,8 @@
 #include "gradflow/experiment/plan.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -105,7 +108,7 @@ Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, con
   Answer answer;
   answer.points = sweep.size();
   answer.plan = decision.best().plan;
-  experiment::require_memory(sweep, answer.plan);
+  std::ranges::copy(experiment::notes_on_memory(sweep, answer.plan), std::back_inserter(notes));
   answer.largest = experiment::largest_use(sweep, answer.plan);
   answer.forecast = experiment::Forecaster(sweep, costs, circumstances.link).of(answer.plan, most_actions);
   answer.candidates = std::move(decision.candidates);

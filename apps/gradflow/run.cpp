@@ -1,8 +1,10 @@
 #include "gradflow/experiment/run.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -10,6 +12,7 @@
 
 #include "commands.hpp"
 #include "gradflow/core/parallel.hpp"
+#include "gradflow/experiment/memory.hpp"
 #include "gradflow/store/result_file.hpp"
 #include "progress_line.hpp"
 #include "stop_signals.hpp"
@@ -104,7 +107,8 @@ int run(const mpi::Communicator& world, const RunArguments& arguments) {
   const sweep::Sweep sweep = read_sweep(world, arguments.sweep);
   const experiment::Request request = arguments.sweep.request(world);
   require_threads(world, request);
-  const experiment::Plan plan = experiment::agree_on_plan(world, sweep, request, circumstances_of(world));
+  experiment::Plan plan = experiment::agree_on_plan(world, sweep, request, circumstances_of(world));
+  std::ranges::copy(experiment::notes_on_memory(sweep, plan), std::back_inserter(plan.notes));
 
   const int ranks_here = world.ranks_on_this_host();
   ProgressLine line;

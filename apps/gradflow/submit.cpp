@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <spawn.h>
 #include <string_view>
@@ -95,7 +96,7 @@ Job predicted(const sweep::Sweep& sweep, const SubmitArguments& arguments, const
   Job job = *std::ranges::find_if(
       jobs, [&](const Job& it) { return seconds(it) <= experiment::as_good * fastest; });
   job.file_bytes = experiment::predicted_file_bytes(experiment::file_schema(sweep, row));
-  experiment::require_memory(sweep, job.candidate.plan);
+  std::ranges::copy(experiment::notes_on_memory(sweep, job.candidate.plan), std::back_inserter(notes));
   return job;
 }
 

@@ -12,6 +12,8 @@ std::string_view meaning(FailureCode code) {
       return "an exponent left the range of 32 bits";
     case FailureCode::non_finite:
       return "a signal is not finite";
+    case FailureCode::too_large:
+      return "more memory than a rank may use";
   }
   return "unknown";
 }

@@ -361,8 +361,9 @@ double size_of(const sweep::SweepPoint& point) {
   return size * (precision_of(point) == Precision::float64 ? 2 : 1);
 }
 
-/// Axis by axis the value that takes most: sizes grow along every axis, whatever stands on the others.
-std::uint64_t largest_point(const sweep::Sweep& sweep) {
+/// Axis by axis the value that takes most, or least: sizes grow along every axis, whatever stands on the
+/// others. @param sign  1 for the largest point, -1 for the smallest
+std::uint64_t extreme_point(const sweep::Sweep& sweep, double sign) {
   constexpr std::uint64_t most_values = 200;
   std::uint64_t best = 0;
   std::uint64_t stride = sweep.size();
@@ -372,7 +373,7 @@ std::uint64_t largest_point(const sweep::Sweep& sweep) {
     std::vector<std::uint64_t> values = sample(axis.size(), most_values);
     values.push_back(axis.size() - 1);
     const auto value = std::ranges::max_element(
-        values, {}, [&](std::uint64_t v) { return size_of(sweep.point(best + v * stride)); });
+        values, {}, [&](std::uint64_t v) { return sign * size_of(sweep.point(best + v * stride)); });
     best += *value * stride;
   }
   return best;
@@ -459,7 +460,7 @@ int bundled_points(const Plan& plan, const nn::NetworkSpec& network, Precision p
 }
 
 LargestUse largest_use(const sweep::Sweep& sweep, const Plan& plan) {
-  const std::uint64_t index = largest_point(sweep);
+  const std::uint64_t index = extreme_point(sweep, 1);
   const sweep::SweepPoint point = sweep.point(index);
   const Precision precision = precision_of(point);
   const auto wanted = std::uint64_t(bundled_points(plan, network_of(point), precision));
@@ -468,10 +469,17 @@ LargestUse largest_use(const sweep::Sweep& sweep, const Plan& plan) {
   return {index, int(bundle.size()), memory_of(bundle, precision, plan, shortest_pipeline(plan.layout), 0)};
 }
 
-void require_memory(const sweep::Sweep& sweep, const Plan& plan) {
+bool is_too_large(const nn::Bundle& bundle, Precision precision, const Plan& plan, int stages) {
+  return missing_bytes(memory_of(bundle, precision, plan, stages, 0), plan) > 0;
+}
+
+std::optional<LargestUse> too_large_points(const sweep::Sweep& sweep, const Plan& plan) {
   const LargestUse largest = largest_use(sweep, plan);
-  if (missing_bytes(largest.use, plan) <= 0) return;
+  if (missing_bytes(largest.use, plan) <= 0) return {};
+  const sweep::SweepPoint smallest = sweep.point(extreme_point(sweep, -1));
   const nn::NetworkSpec network = network_of(sweep.point(largest.point));
+  if (!is_too_large({network_of(smallest)}, precision_of(smallest), plan, shortest_pipeline(plan.layout)))
+    return largest;
   throw UserError(fmt::format(
       "--memory: {:.0f}M for each rank, but point {} (depth {}, batch {}) needs {:.0f}M even if it keeps as "
       "little as possible: {:.0f}M for the program, {:.0f}M for the rows of its layers, {:.0f}M for the "
@@ -481,6 +489,15 @@ void require_memory(const sweep::Sweep& sweep, const Plan& plan) {
       std::ceil(largest.use.total() / mebi), largest.use.process / mebi, largest.use.statistics / mebi,
       (largest.use.total() - largest.use.process - largest.use.statistics) / mebi,
       std::ceil(largest.use.total() / mebi)));
+}
+
+std::vector<std::string> notes_on_memory(const sweep::Sweep& sweep, const Plan& plan) {
+  const std::optional<LargestUse> largest = too_large_points(sweep, plan);
+  if (!largest) return {};
+  return {fmt::format(
+      "some points need more memory than the {:.0f}M a rank may use and will fail (status 2): point {} "
+      "needs {:.0f}M even if it keeps as little as possible; --memory, then --retry-failed",
+      std::floor(plan.memory.limit / mebi), largest->point, std::ceil(largest->use.total() / mebi))};
 }
 
 }  // namespace gradflow::experiment

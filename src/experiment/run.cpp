@@ -141,6 +141,18 @@ double seconds_of_clock() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// The layer with the most weights, the first of them.
+int largest_layer(const nn::NetworkSpec& network) {
+  const auto weights = [&](int layer) {
+    return double(network.widths.fan_in(layer)) * network.widths.fan_out(layer);
+  };
+  int largest = 1;
+  for (int layer = 2; layer <= network.depth(); ++layer) {
+    if (weights(layer) > weights(largest)) largest = layer;
+  }
+  return largest;
+}
+
 double cost_of(const nn::Bundle& bundle) {
   const std::vector<double> layers = layer_costs(bundle);
   return std::accumulate(layers.begin(), layers.end(), 0.0);
@@ -171,7 +183,8 @@ class GroupRun {
   GroupRun(const mpi::Communicator& group, const sweep::Sweep& sweep, const Row& row, const Plan& plan,
            const pipeline::Share& share, store::ResultStore& store, std::function<bool()> stop,
            std::function<void()> breathe, pipeline::Trace* trace,
-           const std::optional<std::function<double()>>& seconds_left, double seconds_per_cost)
+           const std::optional<std::function<double()>>& seconds_left, double seconds_per_cost,
+           bool some_too_large)
       : group_(group),
         sweep_(sweep),
         row_(row),
@@ -182,6 +195,7 @@ class GroupRun {
         breathe_(std::move(breathe)),
         trace_(trace),
         seconds_left_(seconds_left),
+        some_too_large_(some_too_large),
         pace_(seconds_per_cost) {}
 
   /// Measures the points of one precision. @collective over the group
@@ -201,7 +215,7 @@ class GroupRun {
 
  private:
   std::optional<pipeline::Job> next_job(BundleQueue& queue, Precision precision) {
-    std::optional<PointBundle> next = queue.next();
+    std::optional<PointBundle> next = next_that_fits(queue, precision);
     if (!next) return {};
     if (seconds_left_) next_cost_ = cost_of(next->networks);
     pipeline::Job job;
@@ -215,6 +229,19 @@ class GroupRun {
       keep_part(points[i], std::move(rows));
     };
     return job;
+  }
+
+  /// Every rank of the group comes to the same answer without a message: the first stage's need counts, and
+  /// it tells the file of the points that are left out.
+  std::optional<PointBundle> next_that_fits(BundleQueue& queue, Precision precision) {
+    std::optional<PointBundle> next = queue.next();
+    while (some_too_large_ && next && is_too_large(next->networks, precision, plan_, group_.size())) {
+      for (std::size_t i = 0; group_.rank() == 0 && i < next->points.size(); ++i) {
+        store_.add_failed(next->points[i], {FailureCode::too_large, largest_layer(next->networks[i]), 0});
+      }
+      next = queue.next();
+    }
+    return next;
   }
 
   /// Asked on the first stage, between jobs, about the one that next_job() gave last.
@@ -262,6 +289,7 @@ class GroupRun {
   std::function<void()> breathe_;
   pipeline::Trace* trace_;
   const std::optional<std::function<double()>>& seconds_left_;
+  bool some_too_large_;
   Pace pace_;
   double next_cost_ = 0;
   Predictions predictions_;
@@ -289,7 +317,7 @@ Outcome outcome_of(const mpi::Communicator& world, std::uint64_t points, const s
 Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Plan& plan,
             const RunOptions& options) {
   require_countable(sweep);
-  require_memory(sweep, plan);
+  const bool some_too_large = too_large_points(sweep, plan).has_value();
   const std::string numerics = common_numerics(world, options.allow_mixed_numerics);
   const Row row(sweep);
   store::FileSchema schema = file_schema(sweep, row);
@@ -330,7 +358,7 @@ Outcome run(const mpi::Communicator& world, const sweep::Sweep& sweep, const Pla
   const pipeline::Share share = share_of(sweep, plan.layout, place.group);
   const double seconds_per_cost = options.seconds_left ? forecast_seconds_per_cost(world, sweep, plan) : 0;
   GroupRun group_run(group, sweep, row, plan, share, store, options.stop, breathe, trace ? &*trace : nullptr,
-                     options.seconds_left, seconds_per_cost);
+                     options.seconds_left, seconds_per_cost, some_too_large);
   if (has_precision(sweep, "float32")) group_run.measure<float>(Precision::float32);
   if (has_precision(sweep, "float64")) group_run.measure<double>(Precision::float64);
 

@@ -32,16 +32,28 @@ void Ledger::add(const Piece& piece) {
   open_.erase(piece.point);
 }
 
+void Ledger::add_failed(std::uint64_t point, Failure failure) {
+  Open open = begun(point);
+  open.point.failure = failure;
+  for (std::size_t c = 0; c < schema_.columns.size(); ++c) {
+    open.point.values[c].assign(values_of(schema_.columns[c], open.layers.size()), nan);
+  }
+  finished_.emplace(point, sealed(std::move(open)));
+}
+
+Ledger::Open Ledger::begun(std::uint64_t point) const {
+  Open open;
+  open.layers = layers_of(schema_, point);
+  open.accounted.assign(open.layers.size(), false);
+  open.point.point = point;
+  open.point.values.resize(schema_.columns.size());
+  return open;
+}
+
 Ledger::Open& Ledger::entry_of(const Piece& piece) {
   const auto [entry, is_new] = open_.try_emplace(piece.point);
-  Open& open = entry->second;
-  if (is_new) {
-    open.layers = layers_of(schema_, piece.point);
-    open.accounted.assign(open.layers.size(), false);
-    open.point.point = piece.point;
-    open.point.values.resize(schema_.columns.size());
-  }
-  return open;
+  if (is_new) entry->second = begun(piece.point);
+  return entry->second;
 }
 
 void Ledger::account_for_rows(Open& open, const Piece& piece) {

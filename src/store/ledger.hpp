@@ -29,6 +29,11 @@ class Ledger {
 
   void add(const Piece& piece);
 
+  /// A point that no stage has begun and none will: every value is NaN.
+  void add_failed(std::uint64_t point, Failure failure);
+
+  bool has_finished() const noexcept { return !finished_.empty(); }
+
   /// Points some stage has accounted for and another has not.
   std::size_t waiting() const noexcept { return open_.size(); }
 
@@ -43,6 +48,7 @@ class Ledger {
     FinishedPoint point;
   };
 
+  Open begun(std::uint64_t point) const;
   Open& entry_of(const Piece& piece);
   static void account_for_rows(Open& open, const Piece& piece);
   void take_values(Open& open, const Piece& piece) const;

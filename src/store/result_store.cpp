@@ -290,6 +290,12 @@ void ResultStore::add(std::uint64_t point, stats::PointTable&& rows, Failure fai
   take(point, std::move(rows), failure, true);
 }
 
+void ResultStore::add_failed(std::uint64_t point, Failure failure) {
+  State& s = *state_;
+  expect(s.leads() && s.unfinished[point], "a point to be measured, failed by its group's first rank");
+  s.ledger.add_failed(point, failure);
+}
+
 void ResultStore::take(std::uint64_t point, stats::PointTable&& rows, Failure failure, bool is_last) {
   State& s = *state_;
   expect(point < s.schema.points && s.unfinished[point], "a point of the sweep that is still to be measured");
@@ -310,7 +316,7 @@ void ResultStore::progress() {
   State& s = *state_;
   if (s.block.is_old(s.options)) s.close_block();
   if (s.leads()) {
-    if (s.collect()) s.commit();
+    if (s.collect() || s.ledger.has_finished()) s.commit();
   } else {
     std::erase_if(s.sends, [](mpi::PendingSend& send) { return send.ready(); });
   }

@@ -40,7 +40,7 @@ auto values_of(const Value& value, std::uint64_t first, std::uint64_t points) {
 
 std::vector<std::string> failure_meanings() {
   std::vector<std::string> meanings;
-  for (int code = 0; code <= int(FailureCode::non_finite); ++code) {
+  for (int code = 0; code <= int(last_failure_code); ++code) {
     std::string words(meaning(FailureCode(code)));
     std::replace_if(
         words.begin(), words.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');

@@ -96,6 +96,25 @@ TEST(ALedger, MakesEveryStatisticOfAFailedPointNaN) {
   EXPECT_EQ(finished.values[4], sweep.row(schema.columns[4], 3));  // the time it took is a fact of the run
 }
 
+TEST(ALedger, FinishesAPointThatCannotBeBegun) {
+  const SampleSweep sweep{.run_facts = true};
+  const FileSchema schema = sweep.schema();
+  Ledger ledger(schema, 2);
+
+  ledger.add_failed(3, {FailureCode::too_large, 5, 0});
+
+  ASSERT_TRUE(ledger.has_finished());
+  const FinishedPoint finished = ledger.take_finished().front();
+  EXPECT_EQ(finished.point, 3u);
+  EXPECT_EQ(finished.status, Status::failed);
+  EXPECT_EQ(finished.failure, (Failure{FailureCode::too_large, 5, 0}));
+  for (std::size_t c = 0; c < schema.columns.size(); ++c) {
+    EXPECT_EQ(finished.values[c].size(), sweep.row(schema.columns[c], 3).size());
+    for (const double value : finished.values[c]) EXPECT_TRUE(std::isnan(value));
+  }
+  EXPECT_EQ(ledger.waiting(), 0u);
+}
+
 TEST(ALedger, RefusesALayerThatTwoStagesClaim) {
   const SampleSweep sweep;
   const FileSchema schema = sweep.schema();

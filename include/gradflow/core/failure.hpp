@@ -12,7 +12,9 @@ enum class FailureCode : std::int8_t {
   phase_lost = 1,         ///< sin of an argument so large that its phase has no bits
   exponent_overflow = 2,  ///< a power of two outside the 32-bit exponent
   non_finite = 3,         ///< infinity or NaN in a signal
+  too_large = 4,          ///< more memory than a rank may use, even if as little as possible is kept
 };
+inline constexpr FailureCode last_failure_code = FailureCode::too_large;
 
 std::string_view meaning(FailureCode code);
 

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/experiment/plan.hpp"
 #include "gradflow/pipeline/checkpointing.hpp"
@@ -35,8 +39,15 @@ struct LargestUse {
 };
 LargestUse largest_use(const sweep::Sweep& sweep, const Plan& plan);
 
-/// @throws UserError if the plan's budget is too small for one layer of the largest point, saying what is
-/// needed
-void require_memory(const sweep::Sweep& sweep, const Plan& plan);
+/// Whether the first stage of a pipeline needs more for this bundle than the plan's budget, even if it keeps
+/// as little as possible.
+bool is_too_large(const nn::Bundle& bundle, Precision precision, const Plan& plan, int stages);
+
+/// The largest use if some points need more than the plan's budget and others do not: these can be measured.
+/// @throws UserError if the budget is too small for every point, saying what the largest needs
+std::optional<LargestUse> too_large_points(const sweep::Sweep& sweep, const Plan& plan);
+
+/// What a user should know of too_large_points(), if there are any. @throws UserError as these
+std::vector<std::string> notes_on_memory(const sweep::Sweep& sweep, const Plan& plan);
 
 }  // namespace gradflow::experiment

@@ -82,6 +82,10 @@ class ResultStore {
   /// @throws Error if a block is full and cannot be written or committed, as the next four
   void add(std::uint64_t point, stats::PointTable&& rows, Failure failure);
 
+  /// A point that cannot be begun, so that no rank of the group has rows of it. @pre the first rank of its
+  /// group
+  void add_failed(std::uint64_t point, Failure failure);
+
   /// Closes the open block: writes or sends its rows. Does not wait for other ranks. @throws Error
   void flush();
 
