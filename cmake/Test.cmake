@@ -57,8 +57,10 @@ function(gradflow_test name)
   endif()
   if(NOT arg_RANKS)
     target_link_libraries(${target}_test PRIVATE GTest::gtest_main)
+    # Of a list of variables gtest_discover_tests passes on the first alone.
+    set_target_properties(${target}_test PROPERTIES CROSSCOMPILING_EMULATOR "env;${environment}")
     gtest_discover_tests(${target}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${environment}")
+                         PROPERTIES TIMEOUT ${arg_TIMEOUT})
     return()
   endif()
 
