@@ -339,6 +339,7 @@ void add_submit(CLI::App& program, Chosen& chosen) {
   command->add_flag("--dry-run", arguments->dry_run, "print the script instead");
   command->callback([=, &chosen] {
     arguments->given = given_to_the_sweep(*command);
+    chosen.tried_before = {[=] { return reading_of(arguments->sweep.file, arguments->sweep.overrides); }};
     chosen.command = [=](const mpi::Communicator& world) { return submit(world, *arguments); };
   });
 }

@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "gradflow/core/errors.hpp"
 #include "gradflow/hdf5/attribute.hpp"
 #include "gradflow/hdf5/group.hpp"
@@ -58,6 +60,7 @@ void write_description(hid_t root, const nn::NetworkSpec& network) {
   hdf5::write_attribute(root, "branch_layers", std::int64_t(network.residual.branch_layers));
   hdf5::write_attribute(root, "transform_bias", network.transform_bias);
   hdf5::write_attribute(root, "leak", network.recurrence.leak);
+  hdf5::write_attribute(root, "stack", std::int64_t(network.recurrence.stack));
   const std::vector<std::string> gates = nn::gate_names(network);
   if (!gates.empty()) hdf5::write_attribute(root, "gates", gates);
   hdf5::write_attribute(root, "loss", network.backward.loss);
@@ -73,7 +76,7 @@ void write_step_inputs(const hdf5::File& file, const nn::NetworkSpec& network) {
   const auto samples = is_fed ? nn::samples_of({network}).front() : nullptr;
   std::vector<double> values;
   std::vector<Real> x(std::size_t(width), Real(0));
-  for (int step = 1; step <= network.depth(); ++step) {
+  for (int step = 1; step <= network.steps(); ++step) {
     for (int sample = 0; sample < network.batch; ++sample) {
       if (is_fed) {
         const auto piece = samples->row(sample).subspan(std::size_t((step - 1) * width), std::size_t(width));
@@ -84,7 +87,7 @@ void write_step_inputs(const hdf5::File& file, const nn::NetworkSpec& network) {
       values.insert(values.end(), x.begin(), x.end());
     }
   }
-  write_numbers(file, "data/step_input", {hsize_t(network.depth()), hsize_t(network.batch), hsize_t(width)},
+  write_numbers(file, "data/step_input", {hsize_t(network.steps()), hsize_t(network.batch), hsize_t(width)},
                 values);
 }
 
@@ -128,12 +131,15 @@ void write_point(const hdf5::File& file, const nn::NetworkSpec& network) {
   hdf5::create_group(file, "data");
   const nn::Bundle alone{network};
   const State<Real> input = nn::input<Real>(alone, nn::microbatch_rows(alone, 0, 1));
+  const auto of_a_level = std::size_t(nn::block_of(network).state_signals);  // level 1 stands at the back
   write_numbers(file, "data/input", {hsize_t(network.batch), hsize_t(network.widths[0])},
-                values_of(input.front(), network.batch));
+                values_of(input[input.size() - of_a_level], network.batch));
   if (network.recurrence.input != nn::StepInput::none) write_step_inputs<Real>(file, network);
   if (network.block == "lstm") {
-    const std::vector<double> biases = nn::lstm_gate_biases(network);
-    write_numbers(file, "layer_1/gate_bias", {hsize_t(biases.size())}, biases);
+    for (int level = 1; level <= network.recurrence.stack; ++level) {
+      const std::vector<double> biases = nn::lstm_gate_biases(network, level);
+      write_numbers(file, fmt::format("layer_{}/gate_bias", level), {hsize_t(biases.size())}, biases);
+    }
   }
   write_loss<Real>(file, network);
 }

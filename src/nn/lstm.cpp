@@ -201,9 +201,9 @@ std::unique_ptr<Block<Real>> make_lstm(const Bundle& bundle, int layer) {
   return std::make_unique<Lstm<Real>>(bundle, layer);
 }
 
-std::vector<double> lstm_gate_biases(const NetworkSpec& network) {
-  const int width = network.widths.fan_out(1);
-  const GateBiases biases = gate_biases(network, 1, width);
+std::vector<double> lstm_gate_biases(const NetworkSpec& network, int level) {
+  const int width = network.widths.fan_out(level);
+  const GateBiases biases = gate_biases(network, level, width);
   std::vector<double> rows(std::size_t(width), 0.0);  // the candidate's
   rows.insert(rows.end(), biases.input.begin(), biases.input.end());
   rows.resize(rows.size() + std::size_t(width), 0.0);  // the output gate's

@@ -301,6 +301,11 @@ class HostileFiles(program.InFolder):
                 self.assertEqual(ended.returncode, program.MISTAKE, ended.stderr)
                 self.assert_told(name, ended)
                 self.assertFalse(Path("out.h5").exists())
+        for name, file in self.bombs():
+            with self.subTest(name, command="submit"):
+                ended = program.run("submit", self.sweep_of(file), "--nodes", "1", "--time", "1h", "--dry-run", env=READING)
+                self.assertEqual(ended.returncode, program.MISTAKE, ended.stderr)
+                self.assert_told(name, ended)
 
     def test_texts_of_a_file_are_only_texts(self):
         """A title and a name of a value that a terminal or a browser would obey."""

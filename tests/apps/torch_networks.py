@@ -203,7 +203,7 @@ def gru(layer, state, x):
 def lstm(layer, state, x):
     h, c = state
     a, b = products_of_step(layer, h, x)
-    biases = layer.point.tensor("layer_1/gate_bias").chunk(layer.gates)
+    biases = layer.point.tensor(f"layer_{layer.number}/gate_bias").chunk(layer.gates)
     z = [p + q + bias for p, q, bias in zip(a, b, biases)]
     i = layer.gate("input", z[1])
     o = layer.gate("output", z[2])
@@ -228,12 +228,18 @@ def forward(point):
             layers.append(Layer(point, number))
             x = FEED_FORWARD[point["block"]](layers[-1], x)
         return layers
-    state = [x, torch.zeros_like(x)] if point["block"] == "lstm" else [x]
+    levels = int(point["stack"])
+    signals = 2 if point["block"] == "lstm" else 1
+    states = [[torch.zeros_like(x) for _ in range(signals)] for _ in range(levels)]
+    states[0][0] = x
     inputs = point.tensor("data/step_input")
     gates = len(point.attributes.get("gates", [0]))
-    for step in range(int(point["depth"])):
-        layers.append(Layer(point, 1, gates))
-        state = STEPS_IN_TIME[point["block"]](layers[-1], state, None if inputs is None else inputs[step])
+    for step in range(int(point["depth"]) // levels):
+        below = None if inputs is None else inputs[step]
+        for level in range(levels):
+            layers.append(Layer(point, level + 1, gates))
+            states[level] = STEPS_IN_TIME[point["block"]](layers[-1], states[level], below)
+            below = states[level][0]
     return layers
 
 

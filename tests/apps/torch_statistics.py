@@ -96,7 +96,7 @@ def of_matrix(weight, bias, x, z, batch):
     figures = {"wgrad_log10_norm": log10(mean_square) / 2, "weight_log10_norm": log10(own) / 2,
                "wgrad_to_weight_log10": (log10(mean_square) - log10(own)) / 2,
                "log10_noise_scale": log10((samples.sum() - batch * mean_square) / (batch - 1) / mean_square)}
-    figures["log10_signal_to_noise"] = log10(max(0, batch / 10 ** figures["log10_noise_scale"] - 1))
+    figures["log10_signal_to_noise"] = log10(np.maximum(0, batch / 10 ** figures["log10_noise_scale"] - 1))  # NaN stays
     if bias is not None:
         figures["bgrad_log10_norm"] = log10(np.linalg.norm(bias.grad.numpy() / batch))
     return figures

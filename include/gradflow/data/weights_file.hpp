@@ -30,7 +30,7 @@ namespace gradflow::data {
 /// data/input [sample][feature] is h_0; data/step_input [step][sample][unit] the x_t of steps that have
 /// inputs; data/cotangent [sample][unit] where no loss is (the root attribute cotangent_enters says where:
 /// preactivation z_L or output), otherwise data/target [sample][unit] or data/label [sample].
-/// layer_1/gate_bias [gates * width] is what an lstm adds to its gates. Root attributes name the block, the
+/// layer_k/gate_bias [gates * width] is what an lstm adds to its gates. Root attributes name the block, the
 /// activation and the normalisation with their constants, the depth and the loss.
 enum class Exported { weights, weights_and_data };
 

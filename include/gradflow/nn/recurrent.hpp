@@ -62,7 +62,7 @@ int lstm_tape(const NetworkSpec& network);
 int lstm_gates(const NetworkSpec& network);
 
 /// What an lstm block adds to the rows of W h + b + W_x x_t beside b: forget_bias, or the biases of t_max.
-/// @return [gates * width]
-std::vector<double> lstm_gate_biases(const NetworkSpec& network);
+/// @return [gates * width], of one level, from 1
+std::vector<double> lstm_gate_biases(const NetworkSpec& network, int level);
 
 }  // namespace gradflow::nn
