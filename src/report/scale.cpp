@@ -37,8 +37,12 @@ Range Range::widened(double least_length, double margin) const {
 std::vector<double> ticks(const Range& range, int count, Notation notation) {
   double step = round_step((range.high - range.low) / count);
   if (notation == Notation::power_of_ten) step = std::max(step, 1.0);
+  const double first = std::ceil(range.low / step);
+  const double last = std::floor(range.high / step);
+  const bool counts = std::max(std::abs(first), std::abs(last)) < 0x1p53;
+  if (!counts) return {range.low, range.high};  // beside such values no step shows
   std::vector<double> values;
-  for (double i = std::ceil(range.low / step); i * step <= range.high; ++i) values.push_back(i * step);
+  for (double i = first; i <= last; ++i) values.push_back(i * step);
   return values;
 }
 
