@@ -101,8 +101,8 @@ std::optional<int> parse(CLI::App& program, int argc, char** argv) {
   mpi::abort(Exit::failed);
 }
 
-/// A mistake or a common error is the same on every rank, so the job ends in order; anything else ends it at
-/// once.
+/// A mistake or a common error is the same on every rank, so the job ends in order; anything else ends it
+/// within a second or so.
 /// @param complaint  of this rank about the files it has tried
 int execute(const Command& command, const std::string& complaint) {
   try {

@@ -1,5 +1,6 @@
 #include "gradflow/core/parallel.hpp"
 
+#include <atomic>
 #include <new>
 #include <sched.h>
 #include <utility>
@@ -64,14 +65,18 @@ int usable_threads() {
 }
 
 struct Threads::Arena {
-  /// Waits for the workers at its end: else they may outlive MPI, and the process.
+  /// Waits for the workers at the end of the last: else they may outlive MPI, and the process. One inside
+  /// another's run() must not wait, for the workers are the other's, too.
   struct Workers {
-    Workers() = default;
+    Workers() { ++living; }
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
-    ~Workers() { tbb::finalize(handle, std::nothrow); }
+    ~Workers() {
+      if (--living == 0) tbb::finalize(handle, std::nothrow);
+    }
 
     tbb::task_scheduler_handle handle{tbb::attach{}};
+    static inline std::atomic<int> living = 0;
   };
 
   // Both: the control lets oneTBB start as many workers, the arena lets as many of them in.

@@ -90,4 +90,10 @@ std::optional<PointBundle> BundleQueue::next() {
   return bundle;
 }
 
+void BundleQueue::return_one_by_one(PointBundle bundle) {
+  for (std::size_t i = bundle.points.size(); i-- > 0;) {
+    window_.push_front({{std::move(bundle.networks[i])}, {bundle.points[i]}, 1});
+  }
+}
+
 }  // namespace gradflow::experiment

@@ -43,6 +43,9 @@ class BundleQueue {
 
   std::optional<PointBundle> next();
 
+  /// Takes back a bundle, whose points come next, each alone.
+  void return_one_by_one(PointBundle bundle);
+
  private:
   std::optional<sweep::SweepPoint> next_point();
   void fill_window();

@@ -1,5 +1,8 @@
 #include "gradflow/experiment/decision.hpp"
 
+#include <algorithm>
+#include <string>
+
 #include "gradflow/experiment/cost_cache.hpp"
 
 namespace gradflow::experiment {
@@ -38,10 +41,19 @@ Decision decide(const sweep::Sweep& sweep, const Request& request, const Circums
   return decision;
 }
 
+/// @collective
+int most_of(const mpi::Communicator& world, int mine) {
+  int most = mine;
+  for (const std::string& text : world.gather(std::to_string(mine))) most = std::max(most, std::stoi(text));
+  return world.broadcast(most);
+}
+
 Plan agree_on_plan(const mpi::Communicator& world, const sweep::Sweep& sweep, const Request& request,
                    Circumstances circumstances) {
   circumstances.ranks = world.size();
   Plan plan = make_plan(sweep, request, world.size(), circumstances.threads_here);
+  const int most_threads = most_of(world, plan.threads);
+  plan.most_threads = most_threads;
   if (!has_choice(sweep, request, world.size())) return plan;
 
   Choice choice;
@@ -52,6 +64,7 @@ Plan agree_on_plan(const mpi::Communicator& world, const sweep::Sweep& sweep, co
   }
   choice = world.broadcast(choice);
   plan = make_plan(sweep, closed(request, choice), world.size(), circumstances.threads_here);
+  plan.most_threads = most_threads;
   plan.notes.insert(plan.notes.end(), notes.begin(), notes.end());
   return plan;
 }

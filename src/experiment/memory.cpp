@@ -217,7 +217,7 @@ double jacobian_bytes(const Work& work) {
         at_work, 5 * square + 4 * rows + padded_rows(int(k)) * (work.taped_signals + 4 * work.gates) * row);
     at_end = std::max(at_end, 4 * square);
   }
-  return kept + std::max(at_work, std::min(work.points, work.plan.threads) * at_end);
+  return kept + std::max(at_work, std::min(work.points, work.plan.most_threads) * at_end);
 }
 
 /// How many of the layers lie in the blocks.
@@ -247,15 +247,15 @@ struct Demand {
       stage.state_bytes = std::max(stage.state_bytes, state);
       const double gram = 8 * batch * (double(bytes.in) + double(work.gates) * bytes.out + 2 * batch);
       const double spectrum = spectrum_bytes(work.plan.needs, work.batch, bytes.out);
-      at_work = std::max(at_work, work.plan.threads * std::max(gram, spectrum));
+      at_work = std::max(at_work, work.plan.most_threads * std::max(gram, spectrum));
       // Layers that wait for their weight gradients; the signals of one pass stand in tiles and in a row.
-      most_kept = std::max(most_kept, (2 * work.plan.threads + 2) * bytes.kept);
+      most_kept = std::max(most_kept, (2 * work.plan.most_threads + 2) * bytes.kept);
     }
     // Highest inside a block with gates: each gate beside its slope, and all of them stacked.
     at_work += (work.gates > 1 ? 2 + 4 * work.gates : 4) * stage.state_bytes / work.state_signals;
     at_work += tied_bytes(work, present) + most_kept;
     at_work += jacobian_bytes(work);
-    waiting = (2 * work.plan.threads + 1) * stage.largest_tape_bytes;
+    waiting = (2 * work.plan.most_threads + 1) * stage.largest_tape_bytes;
   }
 
   /// Tied weights, and the running sum of their gradients: here, as a signal, and in a message.

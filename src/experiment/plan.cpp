@@ -56,7 +56,7 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
 
   Plan plan;
   plan.layout = pipeline::Layout::of(ranks, stages);
-  plan.threads = request.threads.value_or(threads_here);
+  plan.threads = plan.most_threads = request.threads.value_or(threads_here);
   plan.microbatches = request.microbatches.value_or(auto_microbatches(sweep, plan.layout));
   plan.most_bundled = request.bundle.value_or(auto_bundle(sweep, plan.layout));
   plan.schedule = &pipeline::schedule(request.schedule);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <numbers>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -273,10 +274,17 @@ Prediction predict(const nn::NetworkSpec& network) { return predict_with(network
 
 /// The configurations of a bundle differ in sigma_w more often than in what this depends on.
 theory::CriticalPoint Predictions::critical(const nn::Activation& activation, double sigma_b) {
-  const std::scoped_lock lock(critical_is_sought_);
-  const auto [entry, is_new] = critical_.try_emplace(fmt::format("{} {}", text_of(activation), sigma_b));
-  if (is_new) entry->second = theory::critical_sigma_w(activation, sigma_b);
-  return entry->second;
+  const std::string key = fmt::format("{} {}", text_of(activation), sigma_b);
+  const auto known = [&]() -> std::optional<theory::CriticalPoint> {
+    const std::scoped_lock lock(critical_is_looked_up_);
+    const auto entry = critical_.find(key);
+    if (entry == critical_.end()) return {};
+    return entry->second;
+  };
+  if (const auto point = known()) return *point;
+  const theory::CriticalPoint found = theory::critical_sigma_w(activation, sigma_b);
+  const std::scoped_lock lock(critical_is_looked_up_);
+  return critical_.emplace(key, found).first->second;
 }
 
 void Predictions::learn(std::span<const nn::NetworkSpec> networks) {

@@ -232,12 +232,16 @@ class GroupRun {
   }
 
   /// Every rank of the group comes to the same answer without a message: the first stage's need counts, and
-  /// it tells the file of the points that are left out.
+  /// it tells the file of the points that are left out. A bundle that is too large may hold points that are
+  /// not.
   std::optional<PointBundle> next_that_fits(BundleQueue& queue, Precision precision) {
     std::optional<PointBundle> next = queue.next();
     while (some_too_large_ && next && is_too_large(next->networks, precision, plan_, group_.size())) {
-      for (std::size_t i = 0; group_.rank() == 0 && i < next->points.size(); ++i) {
-        store_.add_failed(next->points[i], {FailureCode::too_large, largest_layer(next->networks[i]), 0});
+      if (group_.rank() == 0 && stop_()) return {};  // the others hear of the end, whatever they have come to
+      if (next->points.size() > 1) {
+        queue.return_one_by_one(std::move(*next));
+      } else if (group_.rank() == 0) {
+        store_.add_failed(next->points[0], {FailureCode::too_large, largest_layer(next->networks[0]), 0});
       }
       next = queue.next();
     }

@@ -37,6 +37,7 @@ void Ledger::add_failed(std::uint64_t point, Failure failure) {
   open.point.failure = failure;
   for (std::size_t c = 0; c < schema_.columns.size(); ++c) {
     open.point.values[c].assign(values_of(schema_.columns[c], open.layers.size()), nan);
+    failed_values_ += open.point.values[c].size();
   }
   finished_.emplace(point, sealed(std::move(open)));
 }
@@ -95,6 +96,7 @@ std::vector<FinishedPoint> Ledger::take_finished() {
   std::vector<FinishedPoint> points;
   for (auto& [number, point] : finished_) points.push_back(std::move(point));
   finished_.clear();
+  failed_values_ = 0;
   return points;
 }
 

@@ -33,6 +33,7 @@ class Ledger {
   void add_failed(std::uint64_t point, Failure failure);
 
   bool has_finished() const noexcept { return !finished_.empty(); }
+  std::size_t failed_values() const noexcept { return failed_values_; }  ///< of add_failed(), still held
 
   /// Points some stage has accounted for and another has not.
   std::size_t waiting() const noexcept { return open_.size(); }
@@ -58,6 +59,7 @@ class Ledger {
   int stages_;
   std::map<std::uint64_t, Open> open_;
   std::map<std::uint64_t, FinishedPoint> finished_;
+  std::size_t failed_values_ = 0;
 };
 
 }  // namespace gradflow::store

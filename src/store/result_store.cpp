@@ -114,6 +114,9 @@ void writing(const std::string& path, const std::string& points, const Act& act)
   }
 }
 
+/// Of points that failed before they were begun, which are held as tables: 16 MiB.
+constexpr std::size_t most_failed_values = std::size_t(2) << 20;
+
 void require_no_directory(const std::filesystem::path& path) {
   std::error_code unknown;  // the lock file will tell why
   if (!std::filesystem::is_directory(path, unknown)) return;
@@ -294,6 +297,7 @@ void ResultStore::add_failed(std::uint64_t point, Failure failure) {
   State& s = *state_;
   expect(s.leads() && s.unfinished[point], "a point to be measured, failed by its group's first rank");
   s.ledger.add_failed(point, failure);
+  if (s.ledger.failed_values() >= most_failed_values) s.commit();
 }
 
 void ResultStore::take(std::uint64_t point, stats::PointTable&& rows, Failure failure, bool is_last) {

@@ -134,6 +134,8 @@ void copy_launches(const ResultFile& from, const hdf5::File& to) {
 void take_over(const ResultFile& old_file, const hdf5::File& skeleton, const Moves& moves,
                const stats::Columns& added) {
   const std::vector<Run> runs = runs_of(moves);
+  if (runs.empty())
+    return copy_launches(old_file, skeleton);  // the old file may have columns the new one lacks
   copy_statistics(old_file, skeleton, runs);
   leave_empty(old_file, skeleton, added, runs);
   copy_checksums(old_file, skeleton, added, runs);

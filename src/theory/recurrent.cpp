@@ -15,9 +15,13 @@ namespace {
 
 double gate(double bias) { return 1 / (1 + std::exp(-bias)); }
 
-double ln_binomial(int n, int k) {
-  return std::lgamma(n + 1.0) - std::lgamma(k + 1.0) - std::lgamma(n - k + 1.0);
+/// std::lgamma writes the sign of Gamma to a place that threads share.
+double ln_factorial(int n) {
+  int sign = 1;
+  return lgamma_r(n + 1.0, &sign);
 }
+
+double ln_binomial(int n, int k) { return ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k); }
 
 /// ln x^power with 0^0 = 1.
 double ln_power(double x, int power) { return power == 0 ? 0 : power * std::log(x); }

@@ -94,6 +94,23 @@ TYPED_TEST(Product, BackwardIsDzTimesW) {
   }
 }
 
+TYPED_TEST(Product, BackwardOfSeveralTilesAndManyColumnsIsDzTimesW) {
+  constexpr int samples = 3 * tile_rows + 16, outputs = 208, inputs = 336;
+  const auto dz = normal_matrix<TypeParam>(1, samples, outputs);
+  const auto w = normal_matrix<TypeParam>(2, outputs, inputs);
+  Matrix<TypeParam> dh(samples, inputs);
+
+  multiply(dz, 0, samples, w, dh);
+
+  for (int i = 0; i < samples; ++i) {
+    for (int j = 0; j < inputs; ++j) {
+      double exact = 0;
+      for (int k = 0; k < outputs; ++k) exact += double(dz(i, k)) * double(w(k, j));
+      ASSERT_NEAR(dh(i, j), exact, rounding_of_sum<TypeParam>(outputs));
+    }
+  }
+}
+
 TYPED_TEST(Product, AddOuterAddsTheSumOverTheRowsOfTheTileToWhatItKeepsOfThePatchAsked) {
   using Fixture = TestFixture;
   for (const double keep : {1.0, 0.25, 0.0}) {

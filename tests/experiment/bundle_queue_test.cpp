@@ -48,6 +48,26 @@ TEST(Stacked, KeepsTheOrderOfPointsThatAreEquallyDeep) {
   EXPECT_EQ(bundles[1].points, (std::vector<std::uint64_t>{3, 4, 5}));
 }
 
+TEST(ABundleQueue, GivesPointsThatWereReturnedOneByOneBeforeTheOthers) {
+  const sweep::Sweep sweep =
+      parsed(fmt::format("{} network.depth = [5]\nseed = [1, 2]\ninit.sigma_w = [1, 2, 3]", axes));
+  Request request;
+  request.bundle = 64;
+  const Plan plan = make_plan(sweep, request, 1, 1);
+  const std::vector<bool> unfinished(sweep.size(), true);
+  const pipeline::Share share = pipeline::share_of(plan.layout, 0, std::int64_t(sweep.size()));
+  BundleQueue queue(sweep, plan, share, unfinished, Precision::float32);
+
+  queue.return_one_by_one(*queue.next());
+
+  std::vector<std::vector<std::uint64_t>> given;
+  while (const std::optional<PointBundle> bundle = queue.next()) {
+    ASSERT_EQ(bundle->networks.size(), bundle->points.size());
+    given.push_back(bundle->points);
+  }
+  EXPECT_EQ(given, (std::vector<std::vector<std::uint64_t>>{{0}, {1}, {2}, {3, 4, 5}}));
+}
+
 TEST(Stacked, MixesDepthsDeepestFirst) {
   const sweep::Sweep sweep =
       parsed(fmt::format("{} network.depth = [3, 12, 7]\ninit.sigma_w = [1, 2]", axes));

@@ -141,7 +141,10 @@ TEST_F(AnExistingFile, OfAnotherSweepIsRefusedWithItsFirstPointThatDoesNotBelong
 TEST_F(AnExistingFile, OfAnotherSweepIsReplacedIfNothingInItIsFinished) {
   run({.points = 7, .first_seed = 12}, 0);
 
-  EXPECT_EQ(unfinished(SampleSweep{.points = 3}.schema()), std::vector<bool>(3, true));
+  FileSchema schema = SampleSweep{.points = 3}.schema();
+  schema.columns.pop_back();  // other statistics are no reason to keep what is empty
+
+  EXPECT_EQ(unfinished(schema), std::vector<bool>(3, true));
   EXPECT_EQ(ResultFile::open(path).points(), 3);
 }
 

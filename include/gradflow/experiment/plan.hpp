@@ -38,7 +38,8 @@ struct Request {
 /// How a sweep is run: no statistic depends on any of it.
 struct Plan {
   pipeline::Layout layout;
-  int threads = 1;       ///< of each rank
+  int threads = 1;       ///< of this rank
+  int most_threads = 1;  ///< of any rank: memory is counted alike on all of them, as bundles are cut by it
   int microbatches = 1;  ///< wanted; a point is cut into at most ceil(batch / 32)
   int most_bundled = 1;  ///< points that are stacked at the most, see bundled_points() in memory.hpp
   const pipeline::ScheduleRow* schedule = nullptr;

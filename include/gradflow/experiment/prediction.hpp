@@ -54,7 +54,7 @@ class Predictions {
 
   std::unordered_map<std::string, Prediction> known_;      ///< by all that theory knows of a network
   std::map<std::string, theory::CriticalPoint> critical_;  ///< by activation and sigma_b
-  std::mutex critical_is_sought_;
+  std::mutex critical_is_looked_up_;
   std::size_t bytes_ = 0;
 };
 
