@@ -89,7 +89,7 @@ class Durability(program.InFolder):
         self.assertTrue(program.wait_until(reached, LONG), "the run commits points")
 
     def test_kill_of_all_ranks_at_random_moments(self):
-        self.begin(seeds=4000 if FULL else 1500)
+        self.begin(seeds=9000 if FULL else 1500)
         chance = random.Random(5)
         ranks, killed, lost, seen = 4, 0, 0, 0
         while killed < KILLS and self.committed() < self.points:
@@ -114,7 +114,7 @@ class Durability(program.InFolder):
         self.finish()
 
     def test_kill_of_one_rank_ends_all(self):
-        self.begin(seeds=1200 if FULL else 400)
+        self.begin(seeds=2400 if FULL else 400)
         chance = random.Random(6)
         killed, lost, longest = 0, 0, 0.0
         while killed < KILLS_OF_ONE and self.committed() < self.points:
