@@ -27,14 +27,6 @@ std::optional<int> count_or_auto(const std::string& option, const std::string& t
   return count;
 }
 
-/// The least of all ranks' numbers. @collective
-double least_of(const mpi::Communicator& world, double mine) {
-  double least = mine;
-  for (const std::string& text : world.gather(fmt::format("{}", mine)))
-    least = std::min(least, std::stod(text));
-  return world.broadcast(least);
-}
-
 /// What every rank may use, and what it uses before any point. @collective
 experiment::MemoryBudget memory_budget(const mpi::Communicator& world, const std::string& memory) {
   constexpr double share = 0.8;
@@ -42,10 +34,10 @@ experiment::MemoryBudget memory_budget(const mpi::Communicator& world, const std
   const int ranks_here = world.ranks_on_this_host();
   const bool is_auto = memory == "auto";
   const double mine = is_auto ? share * double(usable_memory()) / ranks_here : bytes_of(memory);
-  const double limit = least_of(world, mine);
+  const double limit = -world.max(-mine);  // the least of all ranks'
   return {.limit = limit,
           .ample = is_auto ? std::min(limit, ample) : limit,
-          .process = -least_of(world, -double(resident_memory()))};
+          .process = world.max(double(resident_memory()))};
 }
 
 }  // namespace

@@ -1,8 +1,5 @@
 #include "gradflow/experiment/decision.hpp"
 
-#include <algorithm>
-#include <string>
-
 #include "gradflow/experiment/cost_cache.hpp"
 
 namespace gradflow::experiment {
@@ -41,18 +38,11 @@ Decision decide(const sweep::Sweep& sweep, const Request& request, const Circums
   return decision;
 }
 
-/// @collective
-int most_of(const mpi::Communicator& world, int mine) {
-  int most = mine;
-  for (const std::string& text : world.gather(std::to_string(mine))) most = std::max(most, std::stoi(text));
-  return world.broadcast(most);
-}
-
 Plan agree_on_plan(const mpi::Communicator& world, const sweep::Sweep& sweep, const Request& request,
                    Circumstances circumstances) {
   circumstances.ranks = world.size();
   Plan plan = make_plan(sweep, request, world.size(), circumstances.threads_here);
-  const int most_threads = most_of(world, plan.threads);
+  const int most_threads = int(world.max(plan.threads));
   plan.most_threads = most_threads;
   if (!has_choice(sweep, request, world.size())) return plan;
 

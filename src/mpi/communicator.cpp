@@ -143,6 +143,12 @@ std::uint64_t Communicator::sum(std::uint64_t mine) const {
   return total;
 }
 
+double Communicator::max(double mine) const {
+  double largest = 0;
+  check(MPI_Allreduce(&mine, &largest, 1, MPI_DOUBLE, MPI_MAX, handle_), "MPI_Allreduce");
+  return largest;
+}
+
 int Communicator::ranks_on_this_host() const {
   MPI_Comm here = MPI_COMM_NULL;
   check(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here),

@@ -71,5 +71,12 @@ TEST(Agreement, SumsOverTheRanks) {
   EXPECT_EQ(world.sum(std::uint64_t(world.rank()) + 1), ranks * (ranks + 1) / 2);
 }
 
+TEST(Agreement, FindsTheLargestNumberOfAnyRank) {
+  const Communicator world = Communicator::world();
+
+  EXPECT_EQ(world.max(0.5 - world.rank()), 0.5);
+  EXPECT_EQ(world.max(world.rank() - 0.5), world.size() - 1.5);
+}
+
 }  // namespace
 }  // namespace gradflow::mpi

@@ -75,6 +75,9 @@ class Communicator {
   /// The sum over the ranks, on every rank. @collective
   std::uint64_t sum(std::uint64_t mine) const;
 
+  /// The largest number of any rank, on every rank. @pre not NaN @collective
+  double max(double mine) const;
+
   /// How many of these ranks share this rank's memory: those on its host. @collective
   int ranks_on_this_host() const;
 
