@@ -26,6 +26,8 @@ struct Layout {
 
   int full_groups() const noexcept { return ranks / stages; }
   int leftover() const noexcept { return ranks % stages; }  ///< stages of the smaller group; 0: there is none
+  /// Stages of the shortest pipeline: that of the leftover ranks, if there are any.
+  int shortest() const noexcept { return leftover() > 0 ? leftover() : stages; }
   int groups() const noexcept { return full_groups() + (leftover() > 0 ? 1 : 0); }
 
   int stages_of(int group) const;
