@@ -312,13 +312,13 @@ struct TableBytes {
 /// Predictions, as far as other things have not made room for them.
 double theory_bytes(const Work& work, double rows, double network_bytes) {
   const double depth = work.network.depth();
-  const double at_work = depth * prediction_work_bytes;
-  if (!in_parts(work, rows)) {  // the network is gone when the last bundle's prediction is made
-    return std::max(0.0, depth * prediction_bytes + at_work - network_bytes);
+  if (!in_parts(work, rows)) {  // the network is gone when those of the last bundle are made, side by side
+    const double at_work = std::min(work.points, work.plan.most_threads) * prediction_work_bytes;
+    return std::max(0.0, depth * (work.points * prediction_bytes + at_work) - network_bytes);
   }
   // Every point keeps its prediction, made for its first part: the other parts are not there yet.
   const double kept = work.bundles * work.points * depth * prediction_bytes;
-  return kept + std::max(0.0, at_work - TableBytes(work, rows).waiting);
+  return kept + std::max(0.0, depth * prediction_work_bytes - TableBytes(work, rows).waiting);
 }
 
 /// The first stage keeps the data set it feeds the network from; where the data comes in step by step, each

@@ -87,7 +87,11 @@ LargestUse largest_use(const sweep::Sweep& sweep, const Plan& plan) {
   const auto wanted = std::uint64_t(bundled_points(plan, network_of(point), precision));
   const nn::Bundle bundle =
       sharing_points(sweep, index, std::size_t(std::min(wanted, plan.points_per_group)));
-  return {index, int(bundle.size()), memory_of(bundle, precision, plan, plan.layout.shortest(), 0)};
+  // A short pipeline has more layers on a stage, a long one more bundles in flight.
+  const MemoryUse shortest = memory_of(bundle, precision, plan, plan.layout.shortest(), 0);
+  if (plan.layout.leftover() == 0) return {index, int(bundle.size()), shortest};
+  const MemoryUse longest = memory_of(bundle, precision, plan, plan.layout.stages, 0);
+  return {index, int(bundle.size()), longest.total() > shortest.total() ? longest : shortest};
 }
 
 bool is_too_large(const nn::Bundle& bundle, Precision precision, const Plan& plan, int stages) {
@@ -99,8 +103,9 @@ std::optional<LargestUse> too_large_points(const sweep::Sweep& sweep, const Plan
   if (missing_bytes(largest.use, plan) <= 0) return {};
   const sweep::SweepPoint smallest = sweep.point(extreme_point(sweep, -1));
   const nn::NetworkSpec network = network_of(sweep.point(largest.point));
-  if (!is_too_large({network_of(smallest)}, precision_of(smallest), plan, plan.layout.shortest()))
-    return largest;
+  for (const int stages : {plan.layout.shortest(), plan.layout.stages}) {
+    if (!is_too_large({network_of(smallest)}, precision_of(smallest), plan, stages)) return largest;
+  }
   throw UserError(fmt::format(
       "--memory: {:.0f}M for each rank, but point {} (depth {}, batch {}) needs {:.0f}M even if it keeps as "
       "little as possible: {:.0f}M for the program, {:.0f}M for the rows of its layers, {:.0f}M for the "

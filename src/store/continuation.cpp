@@ -162,12 +162,22 @@ void keep_wanted(Bits& unfinished, const Terms& terms) {
 
 Continuation nothing_finished(std::uint64_t points) { return {Bits(points, true), {}, {}, 0}; }
 
+/// What the columns take for every point of the file.
+double bytes_of(const stats::Columns& columns, const ResultFile& file) {
+  const double rows = double(file.rows_of(0, file.points()).count);
+  double bytes = 0;
+  for (const stats::Column& column : columns) {
+    bytes += sizeof(double) * column.extent * (column.per_layer ? rows : double(file.points()));
+  }
+  return bytes;
+}
+
 /// The old file keeps its place until the new one is complete.
-/// @throws UserError if the rows that move have no second place
-void require_room_for_both(const fs::path& path, double available) {
+/// @throws UserError if the rows that move, and what is added to them, have no second place
+void require_room_for_both(const fs::path& path, double added, double available) {
   struct stat present = {};
   if (stat(path.c_str(), &present) != 0) return;
-  const double occupied = 512.0 * double(present.st_blocks);
+  const double occupied = 512.0 * double(present.st_blocks) + added;
   if (occupied <= available) return;
   constexpr double gib = 1 << 30;
   throw UserError(fmt::format(
@@ -191,7 +201,7 @@ Continuation move_to_new_skeleton(const ResultFile& file, const Bits& finished, 
   begin.found = tally_of(status, moves, terms);
   const stats::Columns added = added_columns(file, schema, moves);
   require_same_layers(file, schema, moves);
-  if (!moves.empty()) require_room_for_both(file.path(), room_beside(file.path()));
+  if (!moves.empty()) require_room_for_both(file.path(), bytes_of(added, file), room_beside(file.path()));
 
   write_whole(file.path(), schema,
               [&](const hdf5::File& skeleton) { take_over(file, skeleton, moves, added); });

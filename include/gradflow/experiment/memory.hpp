@@ -31,7 +31,7 @@ MemoryUse memory_of(const nn::Bundle& bundle, Precision precision, const Plan& p
 /// full and their signals stay within a gibibyte; fewer if the budget then asks for fewer extra operations.
 int bundled_points(const Plan& plan, const nn::NetworkSpec& network, Precision precision);
 
-/// The largest use over the sweep, on the first stage of the shortest pipeline.
+/// The largest use over the sweep, on the first stage of the pipeline that needs most for it.
 struct LargestUse {
   std::uint64_t point = 0;
   int stacked = 1;  ///< points that share a bundle with it

@@ -79,7 +79,7 @@ class ResultStore {
   /// taken from the group's first rank. If any rank of the group reports a failure, the point counts as
   /// failed and its statistics become NaN, facts of the run excepted.
   /// @pre the rows and columns are those of the schema; the point was unfinished
-  /// @throws Error if a block is full and cannot be written or committed, as the next four
+  /// @throws Error if a block is full and cannot be written or committed, as the next five
   void add(std::uint64_t point, stats::PointTable&& rows, Failure failure);
 
   /// A point that cannot be begun, so that no rank of the group has rows of it. @pre the first rank of its
