@@ -16,6 +16,10 @@ struct LayerMeasurement {
     gradient = needs.gradients ? block.weight_gradient() : std::make_unique<NoWeightGradient<Real>>();
   }
 
+  /// Enters the norms of the whole weight gradients and of the normalisations' into the records, one per
+  /// point that has the layer. @param matrices  of the block @pre every microbatch has been added
+  void take_gradient_norms(const nn::Bundle& bundle, int layer, const std::vector<WeightRole>& matrices);
+
   std::vector<stats::LayerRecord> records;
   LayerObserver<Real> observer;
   std::unique_ptr<nn::WeightGradient<Real>> gradient;

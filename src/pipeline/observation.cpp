@@ -1,5 +1,6 @@
 #include "gradflow/pipeline/observation.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace gradflow::pipeline {
@@ -13,6 +14,13 @@ const std::vector<int>& Observation::layers_of(const nn::NetworkSpec& network) c
   static const std::vector<int> none;
   const auto found = layers.find(network.depth());
   return found == layers.end() ? none : found->second;
+}
+
+std::optional<int> Observation::row_of(const nn::NetworkSpec& network, int layer) const {
+  const std::vector<int>& stored = layers_of(network);
+  const auto row = std::ranges::lower_bound(stored, layer);
+  if (row == stored.end() || *row != layer) return {};
+  return int(row - stored.begin());
 }
 
 std::vector<bool> observed_blocks(const Observation::Layers& layers, BlockRange blocks) {

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "gradflow/core/parallel.hpp"
-#include "gradflow/nn/layer_weights.hpp"
 #include "gradflow/nn/logits.hpp"
 #include "gradflow/nn/loss.hpp"
 #include "layer_measurement.hpp"
@@ -15,16 +14,6 @@
 
 namespace gradflow::pipeline {
 namespace {
-
-stats::GradientNorms gradient_norms(const nn::WeightGradientNorms& norms, int batch, bool cancels_bias) {
-  return {.wgrad_squared = norms.weight_gradient_squared,
-          .bgrad_squared = cancels_bias ? Scaled() : norms.bias_gradient_squared,
-          .weight_squared = norms.weight_squared,
-          .sample_squared_sum = norms.sample_squared_sum,
-          .relative_error = norms.relative_error,
-          .batch = batch,
-          .has_bias = norms.has_bias};
-}
 
 /// Runs one pass of one layer; a promise broken in it is told with the layer. So is memory that ran out,
 /// which the plan had promised.
@@ -199,7 +188,6 @@ State<Real> Stage<Real>::forward_rows(int i, const Stack& stack, State<Real> x, 
   return y;
 }
 
-/// Forward through block i. The points that end with it pass by themselves and leave the stack.
 /// The last block of points that end: what their loss takes.
 template <class Real>
 State<Real> Stage<Real>::forward_into_loss(int i, const Stack& stack, State<Real> x, nn::Tape<Real>& tape,
@@ -215,6 +203,7 @@ State<Real> Stage<Real>::forward_into_loss(int i, const Stack& stack, State<Real
   return y;
 }
 
+/// Forward through block i. The points that end with it pass by themselves and leave the stack.
 template <class Real>
 State<Real> Stage<Real>::forward_through(int i, int microbatch, Stack& stack, State<Real> x, BlockTape& tape,
                                          nn::Observer<Real>& observer) {
@@ -240,7 +229,6 @@ State<Real> Stage<Real>::forward(int microbatch, State<Real> x) {
   return run_taping(all, microbatch, std::move(x), tapes_[std::size_t(microbatch)]);
 }
 
-/// The output of block i; of the network's last one, what the loss is a function of.
 /// Forward with everything the backward pass needs; here a layer is observed.
 template <class Real>
 State<Real> Stage<Real>::run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes) {
@@ -429,8 +417,8 @@ void Stage<Real>::Factors::add_normalization(int normalization, std::vector<nn::
 template <class Real>
 void Stage<Real>::weight_gradient_is_added(int i, int microbatch) {
   if (microbatch == microbatches_ - 1) waiting_.push_back(i);
-  if (waiting_.size() >= 2 * std::size_t(concurrency()))
-    finish_weight_gradients();  // as many for each thread
+  const std::size_t as_many_for_each_thread = 2 * std::size_t(concurrency());
+  if (waiting_.size() >= as_many_for_each_thread) finish_weight_gradients();
 }
 
 /// Backward through pieces of the level's span, each computed again from the signal before it.
@@ -455,20 +443,12 @@ State<Real> Stage<Real>::back_from_signals(Piece piece, int microbatch, State<Re
   return dy;
 }
 
-/// The row of block i in a point's table; none if only other points store it.
-template <class Real>
-std::optional<int> Stage<Real>::row_of(std::size_t point, int i) const {
-  const std::vector<int>& layers = observation_.layers_of(bundle_[point]);
-  const auto row = std::ranges::lower_bound(layers, first_layer_ + i);
-  if (row == layers.end() || *row != first_layer_ + i) return {};
-  return int(row - layers.begin());
-}
-
 template <class Real>
 void Stage<Real>::make_room_for_waiting() {
   for (const int i : waiting_) {
     for (std::size_t point = 0; point < std::size_t(points_at(i)); ++point) {
-      if (const std::optional<int> row = row_of(point, i)) rows_[point].reach(*row);
+      const std::optional<int> row = observation_.row_of(bundle_[point], first_layer_ + i);
+      if (row) rows_[point].reach(*row);
     }
   }
 }
@@ -487,21 +467,9 @@ void Stage<Real>::finish_weight_gradients() {
   parallel_for(int(waiting_.size()), [&](int which) {
     const int i = waiting_[std::size_t(which)];
     LayerMeasurement<Real>& measured = *layers_[std::size_t(i)].measurement;
-    for (const WeightRole matrix : matrices_) {
-      const std::vector<nn::WeightGradientNorms> norms = measured.gradient->norms(matrix);
-      for (std::size_t point = 0; point < norms.size(); ++point) {
-        const nn::NetworkSpec& network = bundle_[point];
-        measured.records[point][matrix] = gradient_norms(
-            norms[point], network.batch, nn::bias_is_cancelled(network, first_layer_ + i, matrix));
-      }
-    }
-    const std::vector<nn::NormalizationNorms> normalizations = measured.gradient->normalization_norms();
-    for (std::size_t point = 0; point < normalizations.size(); ++point) {
-      measured.records[point].normalization = {normalizations[point].scale_gradient_squared,
-                                               normalizations[point].shift_gradient_squared, true};
-    }
+    measured.take_gradient_norms(bundle_, first_layer_ + i, matrices_);
     for (std::size_t point = 0; point < measured.records.size(); ++point) {
-      const std::optional<int> row = row_of(point, i);
+      const std::optional<int> row = observation_.row_of(bundle_[point], first_layer_ + i);
       if (!row) continue;
       measured.records[point].seal();
       stats::fill(rows_[point].holding(*row), *row, measured.records[point], observation_.selection);

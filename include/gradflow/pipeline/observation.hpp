@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "gradflow/nn/network.hpp"
@@ -22,6 +23,9 @@ struct Observation {
 
   /// None of a depth that is not mentioned.
   const std::vector<int>& layers_of(const nn::NetworkSpec& network) const;
+
+  /// Where a layer stands in the network's table; nothing if only other networks store it.
+  std::optional<int> row_of(const nn::NetworkSpec& network, int layer) const;
 
   Layers layers;
   stats::Selection selection;

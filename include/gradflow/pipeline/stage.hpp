@@ -171,7 +171,6 @@ class Stage {
                                 Signals signals);
   void weight_gradient_is_added(int i, int microbatch);
   void finish_weight_gradients();
-  std::optional<int> row_of(std::size_t point, int i) const;
   void make_room_for_waiting();
   void hand_over_filled_rows();
 
