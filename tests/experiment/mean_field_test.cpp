@@ -132,6 +132,31 @@ TEST(DepthScaleOfCorrelation, IsTheRateAtWhichTwoSamplesComeToLookAlike) {
   expect_law(mean_of(rate), -1 / deep.depth_scale.c, finite_width_error(width));
 }
 
+// ReLU with a bias has a straight length map: E (q_l - q*) falls by e per xi_q layers from the first layer
+// on, at every width.
+TEST(DepthScaleOfVariance, IsTheRateAtWhichItComesToItsFixedPoint) {
+  const int depth = 8;
+  const double sigma_w = std::sqrt(1.6), sigma_b = std::sqrt(0.05), q_1 = 1.6 + 0.05, q_star = 0.25;
+  const theory::Asymptotics deep = theory::asymptotics(nn::Activation::named("relu"), sigma_w, sigma_b);
+  ASSERT_NEAR(deep.depth_scale.q, -1 / std::log(0.8), 1e-8);
+
+  const std::vector<MeasuredPoint> networks = measure(fmt::format(R"(
+    network = {{ activation = "relu", depth = {}, width = 64 }}
+    init = {{ sigma_w = {:.17g}, sigma_b = {:.17g} }}
+    data = {{ source = "orthogonal", batch = 4 }}
+    sweep = {{ seed = {{ range = [0, 1024] }} }}
+  )",
+                                                                  depth, sigma_w, sigma_b));
+
+  for (int layer = 1; layer <= depth; ++layer) {
+    SCOPED_TRACE(fmt::format("layer {}", layer));
+    std::vector<double> away;
+    for (const MeasuredPoint& network : networks)
+      away.push_back(std::pow(10, network.column("preact_log10_q")[std::size_t(layer - 1)]) - q_star);
+    expect_law(mean_of(away), (q_1 - q_star) * std::exp(-(layer - 1) / deep.depth_scale.q));
+  }
+}
+
 // Chaotic tanh: inputs that look alike come apart until their correlation is c* < 1.
 TEST(FixedPointOfCorrelation, IsWhereTwoSamplesOfAChaoticNetworkEnd) {
   const int width = 256, first = 40, last = 60;
@@ -257,6 +282,10 @@ constexpr const char* orthogonal = R"(scheme = "orthogonal", sigma_w = 1.2, sigm
 Network gaussian_network(const char* activation) {
   return {activation, activation, gaussian, "depth = 12, width = 512", 512};
 }
+// Where q is attracted from one side and repelled on the other, and the gradient keeps its size.
+Network half_stable_network(const char* name, const char* activation, const char* init) {
+  return {name, activation, init, "depth = 12, width = 512", 512};
+}
 Network orthogonal_network(const char* activation) {
   return {activation, activation, orthogonal, "depth = 12, width = 256", 256};
 }
@@ -272,6 +301,12 @@ INSTANTIATE_TEST_SUITE_P(Gaussian, Prediction,
                                          gaussian_network("silu"), gaussian_network("elu"),
                                          gaussian_network("selu"), gaussian_network("softplus")),
                          name);
+
+INSTANTIATE_TEST_SUITE_P(
+    HalfStable, Prediction,
+    testing::Values(half_stable_network("gelu", "gelu", "sigma_w = 1.40821101, sigma_b = 0.41583938"),
+                    half_stable_network("silu", "silu", "sigma_w = 1.40996624, sigma_b = 0.7450793")),
+    name);
 
 INSTANTIATE_TEST_SUITE_P(Orthogonal, Prediction,
                          testing::Values(orthogonal_network("tanh"), orthogonal_network("relu"),
