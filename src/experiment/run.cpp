@@ -241,7 +241,8 @@ class GroupRun {
       if (next->points.size() > 1) {
         queue.return_one_by_one(std::move(*next));
       } else if (group_.rank() == 0) {
-        store_.add_failed(next->points[0], {FailureCode::too_large, largest_layer(next->networks[0]), 0});
+        store_.add_failed(next->points[0],
+                          {FailureCode::too_large, largest_layer(next->networks[0]), Failure::no_sample});
       }
       next = queue.next();
     }

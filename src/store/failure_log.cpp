@@ -30,10 +30,17 @@ std::string name_of(const FileSchema& schema, std::uint64_t point) {
   return name;
 }
 
+/// "layer 3, sample 5"
+std::string place_of(const Failure& failure) {
+  std::string place = fmt::format("layer {}", failure.layer);
+  if (failure.sample != Failure::no_sample) place += fmt::format(", sample {}", failure.sample);
+  return place;
+}
+
 std::string line_of(const FileSchema& schema, const FinishedPoint& point) {
-  return fmt::format("{:%FT%TZ} point {} ({}) failed at layer {}, sample {}: {}\n",
-                     fmt::gmtime(std::time(nullptr)), point.point, name_of(schema, point.point),
-                     point.failure.layer, point.failure.sample, meaning(point.failure.code));
+  return fmt::format("{:%FT%TZ} point {} ({}) failed at {}: {}\n", fmt::gmtime(std::time(nullptr)),
+                     point.point, name_of(schema, point.point), place_of(point.failure),
+                     meaning(point.failure.code));
 }
 
 /// One call for all lines, so that those of other groups fall between them and not into them.

@@ -20,6 +20,8 @@ std::string_view meaning(FailureCode code);
 
 /// Where a point failed first. `sample` counts within the point's batch, `layer` from 1.
 struct Failure {
+  static constexpr std::int32_t no_sample = -1;  ///< the layer itself cannot be measured
+
   FailureCode code = FailureCode::none;
   std::int32_t layer = 0;
   std::int32_t sample = 0;
