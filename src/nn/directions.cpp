@@ -256,18 +256,18 @@ JacobianSpectrum Directions<Real>::spectrum() const {
 }
 
 template <class Real>
-std::size_t Directions<Real>::packed_size(const NetworkSpec& network, int blocks_before) {
-  if (!network.jacobian || network.jacobian->to <= blocks_before) return 0;
-  const auto count = std::size_t(first_directions(network));
+std::size_t Directions<Real>::packed_size(int blocks_before) const {
+  if (request_.to <= blocks_before) return 0;
+  const auto count = std::size_t(first_directions(network_));
   std::size_t numbers = count + GradedProduct::packed_size(int(count));
-  if (network.jacobian->from > blocks_before) return numbers;
-  for (const int width : state_widths(network, blocks_before)) numbers += count * (std::size_t(width) + 1);
+  if (request_.from > blocks_before) return numbers;
+  for (const int width : state_widths(network_, blocks_before)) numbers += count * (std::size_t(width) + 1);
   return numbers;
 }
 
 template <class Real>
 std::vector<double> Directions<Real>::packed(int blocks_before) const {
-  const std::size_t size = packed_size(network_, blocks_before);
+  const std::size_t size = packed_size(blocks_before);
   if (size == 0) return {};
   std::vector<double> numbers = log_sums_;
   const std::vector<double> product = product_.packed();
@@ -285,7 +285,7 @@ std::vector<double> Directions<Real>::packed(int blocks_before) const {
 
 template <class Real>
 void Directions<Real>::unpack(int blocks_before, std::span<const double> numbers) {
-  expect(numbers.size() == packed_size(network_, blocks_before), "the directions of this cut");
+  expect(numbers.size() == packed_size(blocks_before), "the directions of this cut");
   if (numbers.empty()) return;
   const auto take = [&](std::size_t count) {
     const std::span<const double> taken = numbers.first(count);
@@ -307,19 +307,7 @@ void Directions<Real>::unpack(int blocks_before, std::span<const double> numbers
   }
 }
 
-template <class Real>
-std::size_t packed_directions(const Bundle& bundle, const Stack& rows, int blocks_before) {
-  std::size_t numbers = 0;
-  for (const RowRange& range : rows) {
-    if (range.first_sample > 0) continue;
-    numbers += Directions<Real>::packed_size(bundle[std::size_t(range.point)], blocks_before);
-  }
-  return numbers;
-}
-
 template class Directions<float>;
 template class Directions<double>;
-template std::size_t packed_directions<float>(const Bundle&, const Stack&, int);
-template std::size_t packed_directions<double>(const Bundle&, const Stack&, int);
 
 }  // namespace gradflow::nn

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "layer_observer.hpp"
+#include "weight_gradients.hpp"
 
 namespace gradflow::pipeline {
 

@@ -52,12 +52,4 @@ class Blind final : public nn::Observer<Real> {
   void count_lost(Role, int, std::span<const std::int64_t>) override {}
 };
 
-/// For the layers nobody stores, and for statistics without gradients of weights.
-template <class Real>
-class NoWeightGradient final : public nn::WeightGradient<Real> {
- public:
-  void add(WeightRole, Signal<Real>, Signal<Real>, const Stack&) override {}
-  std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
-};
-
 }  // namespace gradflow::pipeline

@@ -43,27 +43,6 @@ State<Real> copy_of(const State<Real>& state) {
   return copy;
 }
 
-/// Adds to the sum over blocks, beside what is kept of one block.
-template <class Real>
-class AddToSum final : public nn::WeightGradient<Real> {
- public:
-  AddToSum(nn::WeightGradient<Real>& of_block, nn::TiedGradient<Real>& sum)
-      : of_block_(of_block), sum_(sum) {}
-
-  void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
-           const Stack& stack) override {
-    if (matrix == WeightRole::first) sum_.add(input, product_gradient, stack);
-    of_block_.add(matrix, std::move(input), std::move(product_gradient), stack);
-  }
-  std::vector<nn::WeightGradientNorms> norms(WeightRole matrix) const override {
-    return of_block_.norms(matrix);
-  }
-
- private:
-  nn::WeightGradient<Real>& of_block_;
-  nn::TiedGradient<Real>& sum_;
-};
-
 /// Room for the rows of each point: its observed layers among the stage's blocks.
 std::vector<RowParts> empty_rows(const Observation& observation, BlockRange blocks, const nn::Bundle& bundle,
                                  const Parts& parts) {
@@ -105,15 +84,12 @@ Stage<Real>::Stage(const nn::Bundle& bundle, BlockRange blocks, int microbatches
       rows_(empty_rows(observation, blocks, bundle, parts_)),
       tapes_(std::size_t(microbatches)),
       signals_(std::size_t(microbatches)),
-      deferred_(std::size_t(microbatches)) {
+      deferred_(std::size_t(microbatches)),
+      directions_(bundle) {
   expect(nn::is_deepest_first(bundle), "the points of a bundle that have a layer are the first ones");
   if (nn::block_of(bundle.front()).steps_in_time)
     patterns_.resize(std::size_t(bundle.front().recurrence.stack));
   for (int sum = 0; sum < tied_sums(bundle, observation); ++sum) tied_.emplace_back(bundle);
-  for (std::size_t point = 0; point < bundle.size(); ++point) {
-    std::optional<nn::Directions<Real>>& directions = directions_.emplace_back();
-    if (bundle[point].jacobian) directions.emplace(bundle[point], int(point));
-  }
   if (!checkpointing_.keep_weights) return;
   for (int i = 0; i < blocks.size(); ++i) {
     block(i);
@@ -268,9 +244,10 @@ State<Real> Stage<Real>::backward_rows(int i, const Stack& stack, State<Real> dy
                                        nn::Tape<Real>& tape, nn::Observer<Real>& observer,
                                        nn::WeightGradient<Real>& gradient) {
   if (stack.empty()) return {};
-  pass_directions(i, stack, tape);
+  const int layer = first_layer_ + i;
+  in_layer(layer, [&] { directions_.pass(block(i), layer, stack, tape, failures_); });
   observer.begin_pass(stack);
-  State<Real> dx = in_layer(first_layer_ + i, [&] {
+  State<Real> dx = in_layer(layer, [&] {
     return block(i).backward(std::move(dy), entry, stack, tape, observer, gradient, failures_);
   });
   observer.end_pass();
@@ -321,7 +298,7 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
   Stack stack = rows_at(piece.end, microbatch);
   Blind<Real> nobody;
   NoWeightGradient<Real> nothing;
-  std::vector<Factors>& deferred = deferred_[std::size_t(microbatch)];
+  std::vector<DeferredGradient<Real>>& deferred = deferred_[std::size_t(microbatch)];
   if (weight_passes_ == WeightPasses::deferred) deferred.resize(layers_.size());
   for (int i = piece.end; i-- > piece.first;) {
     LayerMeasurement<Real>* measured = measurement(i);
@@ -342,76 +319,16 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
   return dy;
 }
 
-/// The directions of the points whose first sample stands on the tape.
-template <class Real>
-void Stage<Real>::pass_directions(int i, const Stack& stack, const nn::Tape<Real>& tape) {
-  const int layer = first_layer_ + i;
-  for (const RowRange& range : stack) {
-    std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(range.point)];
-    if (!directions || range.first_sample > 0) continue;
-    in_layer(layer, [&] { directions->pass(block(i), layer, tape, range.first_row, failures_); });
-  }
-}
-
-template <class Real>
-std::vector<double> Stage<Real>::directions_sent(int microbatch) const {
-  std::vector<double> numbers;
-  for (const RowRange& range : rows(microbatch)) {
-    const std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(range.point)];
-    if (!directions || range.first_sample > 0) continue;
-    const std::vector<double> of_point = directions->packed(first_layer_ - 1);
-    numbers.insert(numbers.end(), of_point.begin(), of_point.end());
-  }
-  return numbers;
-}
-
-template <class Real>
-std::size_t Stage<Real>::directions_received(int microbatch) const {
-  return nn::packed_directions<Real>(bundle_, rows_sent(microbatch), first_layer_ - 1 + int(layers_.size()));
-}
-
-template <class Real>
-void Stage<Real>::learn_directions(int microbatch, std::span<const double> directions) {
-  expect(directions.size() == directions_received(microbatch), "the directions of this microbatch");
-  const int blocks_before = first_layer_ - 1 + int(layers_.size());
-  for (const RowRange& range : rows_sent(microbatch)) {
-    std::optional<nn::Directions<Real>>& of_point = directions_[std::size_t(range.point)];
-    if (!of_point || range.first_sample > 0) continue;
-    const std::size_t size =
-        nn::Directions<Real>::packed_size(bundle_[std::size_t(range.point)], blocks_before);
-    of_point->unpack(blocks_before, directions.first(size));
-    directions = directions.subspan(size);
-  }
-}
-
 template <class Real>
 void Stage<Real>::add_weight_gradients(int microbatch) {
-  std::vector<Factors> deferred = std::move(deferred_[std::size_t(microbatch)]);
+  std::vector<DeferredGradient<Real>> deferred = std::move(deferred_[std::size_t(microbatch)]);
   for (int i = int(deferred.size()); i-- > 0;) {
     LayerMeasurement<Real>* measured = layers_[std::size_t(i)].measurement.get();
     if (!measured) continue;
-    for (typename Factors::Pair& pair : deferred[std::size_t(i)].pairs) {
-      in_layer(first_layer_ + i, [&] {
-        measured->gradient->add(pair.matrix, std::move(pair.x), std::move(pair.dz), pair.stack);
-      });
-    }
-    for (auto& [normalization, tiles] : deferred[std::size_t(i)].normalizations) {
-      measured->gradient->add_normalization(normalization, std::move(tiles));
-    }
+    in_layer(first_layer_ + i, [&] { std::move(deferred[std::size_t(i)]).move_to(*measured->gradient); });
     weight_gradient_is_added(i, microbatch);
     breathe_();
   }
-}
-
-template <class Real>
-void Stage<Real>::Factors::add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
-                               const Stack& stack) {
-  pairs.push_back({matrix, std::move(input), std::move(product_gradient), stack});
-}
-
-template <class Real>
-void Stage<Real>::Factors::add_normalization(int normalization, std::vector<nn::NormalizationTile> tiles) {
-  normalizations.emplace_back(normalization, std::move(tiles));
 }
 
 template <class Real>
@@ -497,10 +414,8 @@ std::vector<PointResult> Stage<Real>::results() && {
     results.push_back({failures_[point], rows_[point].take_last()});
   }
   if (first_layer_ > 1) return results;
-  parallel_for(int(bundle_.size()), [&](int point) {
-    const std::optional<nn::Directions<Real>>& directions = directions_[std::size_t(point)];
-    if (directions) results[std::size_t(point)].jacobian = directions->spectrum();
-  });
+  parallel_for(int(bundle_.size()),
+               [&](int point) { results[std::size_t(point)].jacobian = directions_.spectrum(point); });
   for (const nn::TiedGradient<Real>& of_level : tied_) {
     const std::vector<Scaled> squares = of_level.squared();
     for (std::size_t point = 0; point < bundle_.size(); ++point) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,7 +50,7 @@ class Directions {
   /// @param blocks_before  in front of the cut
   std::vector<double> packed(int blocks_before) const;
   void unpack(int blocks_before, std::span<const double> numbers);
-  static std::size_t packed_size(const NetworkSpec& network, int blocks_before);
+  std::size_t packed_size(int blocks_before) const;
 
  private:
   State<Real> first_rows() const;
@@ -69,9 +70,27 @@ class Directions {
 /// Rows of the identity that a Jacobian begins with: of every direction, where all are asked for.
 int first_directions(const NetworkSpec& network);
 
-/// Numbers that the directions of these points take beside one microbatch between two blocks.
-/// @param rows  of the microbatch behind the cut
+/// The directions of every point of a bundle that asks for a Jacobian. Of a microbatch only the points matter
+/// whose first sample stands in it.
 template <class Real>
-std::size_t packed_directions(const Bundle& bundle, const Stack& rows, int blocks_before);
+class BundleDirections {
+ public:
+  explicit BundleDirections(const Bundle& bundle);
+
+  /// Takes all of them through a block. @param tape  of the rows `stack` of one microbatch
+  void pass(const Block<Real>& block, int layer, const Stack& stack, const Tape<Real>& tape,
+            Failures& failures);
+
+  /// Null if the point asked for none. @pre as Directions::spectrum()
+  std::optional<JacobianSpectrum> spectrum(int point) const;
+
+  /// What travels beside the rows `stack` of a microbatch, behind so many blocks.
+  std::vector<double> packed(const Stack& stack, int blocks_before) const;
+  void unpack(const Stack& stack, int blocks_before, std::span<const double> numbers);
+  std::size_t packed_size(const Stack& stack, int blocks_before) const;
+
+ private:
+  std::vector<std::optional<Directions<Real>>> of_points_;
+};
 
 }  // namespace gradflow::nn

@@ -49,6 +49,8 @@ enum class WeightPasses : std::uint8_t {
 
 template <class Real>
 struct LayerMeasurement;
+template <class Real>
+class DeferredGradient;
 class RowParts;
 
 /// This rank's blocks of one bundle: weights, what the microbatches in flight have left, and the rows that
@@ -83,10 +85,17 @@ class Stage {
 
   /// What of the points' Jacobians travels upstream beside the gradient that backward() returns: of those
   /// whose first sample stands in this microbatch, which have begun behind the stage's first block or in it.
-  std::vector<double> directions_sent(int microbatch) const;
+  std::vector<double> directions_sent(int microbatch) const {
+    return directions_.packed(rows(microbatch), first_layer_ - 1);
+  }
   /// The same from downstream. Call it before backward().
-  void learn_directions(int microbatch, std::span<const double> directions);
-  std::size_t directions_received(int microbatch) const;  ///< how many numbers
+  void learn_directions(int microbatch, std::span<const double> directions) {
+    directions_.unpack(rows_sent(microbatch), blocks_to_end(), directions);
+  }
+  /// How many numbers.
+  std::size_t directions_received(int microbatch) const {
+    return directions_.packed_size(rows_sent(microbatch), blocks_to_end());
+  }
 
   /// What backward() put off: adds up the weight gradients of one microbatch. Nothing if they are added at
   /// once. @pre called in ascending order, each after its backward()
@@ -123,24 +132,8 @@ class Stage {
     int end = 0;
   };  ///< blocks of the stage, from 0
 
-  /// What the weight gradients of a block are products of, kept until they are multiplied.
-  struct Factors final : nn::WeightGradient<Real> {
-    struct Pair {
-      WeightRole matrix;
-      Signal<Real> x;
-      Signal<Real> dz;
-      Stack stack;
-    };
-
-    void add(WeightRole matrix, Signal<Real> input, Signal<Real> product_gradient,
-             const Stack& stack) override;
-    std::vector<nn::WeightGradientNorms> norms(WeightRole) const override { return {}; }
-    void add_normalization(int normalization, std::vector<nn::NormalizationTile> tiles) override;
-
-    std::vector<std::pair<int, std::vector<nn::NormalizationTile>>> normalizations;
-    std::vector<Pair> pairs;  ///< of the points that go on and of those that end
-  };
-
+  /// Of the network, to the end of the stage.
+  int blocks_to_end() const { return first_layer_ - 1 + int(layers_.size()); }
   int points_at(int i) const { return nn::points_with_layer(bundle_, first_layer_ + i); }
   bool some_end_at(int i) const { return points_at(i) > points_at(i + 1); }
   Stack rows_at(int i, int microbatch) const;
@@ -160,8 +153,6 @@ class Stage {
                                nn::Observer<Real>& observer, nn::WeightGradient<Real>& gradient);
   State<Real> backward_rows(int i, const Stack& stack, State<Real> dy, nn::Entry entry, nn::Tape<Real>& tape,
                             nn::Observer<Real>& observer, nn::WeightGradient<Real>& gradient);
-
-  void pass_directions(int i, const Stack& stack, const nn::Tape<Real>& tape);
 
   State<Real> run_taping(Piece piece, int microbatch, State<Real> x, Tapes& tapes);
   State<Real> run_keeping_signals(Piece piece, int microbatch, State<Real> x, int span, Signals& signals);
@@ -190,12 +181,13 @@ class Stage {
                                                             ///< share, if they do
   std::vector<Layer> layers_;
   Parts parts_;
-  std::vector<RowParts> rows_;                  ///< one per point
-  std::vector<Tapes> tapes_;                    ///< [microbatch], if every tape is kept
-  std::vector<Signals> signals_;                ///< [microbatch], otherwise
-  std::vector<std::vector<Factors>> deferred_;  ///< [microbatch][block], empty for blocks not observed
-  std::vector<nn::TiedGradient<Real>> tied_;    ///< by level, from the last block to this stage's first
-  std::vector<std::optional<nn::Directions<Real>>> directions_;  ///< of each point's Jacobian, if asked for
+  std::vector<RowParts> rows_;    ///< one per point
+  std::vector<Tapes> tapes_;      ///< [microbatch], if every tape is kept
+  std::vector<Signals> signals_;  ///< [microbatch], otherwise
+  std::vector<std::vector<DeferredGradient<Real>>>
+      deferred_;                              ///< [microbatch][block], empty for blocks not observed
+  std::vector<nn::TiedGradient<Real>> tied_;  ///< by level, from the last block to this stage's first
+  nn::BundleDirections<Real> directions_;
   std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
 };
 
