@@ -35,6 +35,9 @@ init.sigma_w = {{ linspace = [0.5, 2.5, 10] }}
 seed = {{ range = [0, {}] }}
 """
 
+# A run that is disturbed often must not come to its end between two disturbances.
+SLOW = SWEEP.replace("width = 16", "width = 256").replace("batch = 16", "batch = 32")
+
 # So deep that the stages of a pipeline write their own rows.
 DEEP = SWEEP.replace("depth = 20", "depth = 1100").replace("width = 16", "width = 4").replace("batch = 16", "batch = 1")
 
@@ -89,7 +92,7 @@ class Durability(program.InFolder):
         self.assertTrue(program.wait_until(reached, LONG), "the run commits points")
 
     def test_kill_of_all_ranks_at_random_moments(self):
-        self.begin(seeds=9000 if FULL else 1500)
+        self.begin(*((2000, SLOW) if FULL else (1500, SWEEP)))
         chance = random.Random(5)
         ranks, killed, lost, seen = 4, 0, 0, 0
         while killed < KILLS and self.committed() < self.points:
@@ -114,7 +117,7 @@ class Durability(program.InFolder):
         self.finish()
 
     def test_kill_of_one_rank_ends_all(self):
-        self.begin(seeds=2400 if FULL else 400)
+        self.begin(*((3000, SLOW) if FULL else (400, SWEEP)))
         chance = random.Random(6)
         killed, lost, longest = 0, 0, 0.0
         while killed < KILLS_OF_ONE and self.committed() < self.points:
