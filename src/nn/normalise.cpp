@@ -33,7 +33,10 @@ double quotient(double a, double b) { return b == 0 ? 0 : a / b; }
 template <class Real>
 FailureCode store_normalised(const Normalization& n, WideRow zhat, Signal<Real>& out, int row) {
   zhat = scaled(std::move(zhat), n.scale);
-  if (n.shift != 0) zhat = sum(std::move(zhat), {std::vector<double>(zhat.size(), n.shift), 0});
+  if (n.shift != 0) {
+    WideRow shift{std::vector<double>(zhat.size(), n.shift), 0};
+    zhat = sum(std::move(zhat), std::move(shift));
+  }
   return store(zhat, out, row);
 }
 
