@@ -57,7 +57,8 @@ TEST(Contained, GivesNoMemoryBeyondTheAllowance) {
   const Ending ending = contained({64 << 20, 60}, [] {
     try {
       const std::vector<char> all(256 << 20, 'x');
-      return int(all[all.size() / 2]);
+      const volatile char* const kept = all.data();  // clang leaves out an allocation that nobody sees
+      return int(kept[all.size() / 2]);
     } catch (const std::bad_alloc&) {
       return 2;
     }
