@@ -1,11 +1,13 @@
 #include "gradflow/store/lock_file.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <string>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -15,17 +17,26 @@
 namespace gradflow::store {
 namespace {
 
+/// How long a job waits for the step of its earlier start.
+constexpr std::chrono::seconds patience{60};
+
 std::filesystem::path lock_of(const std::filesystem::path& file) {
   std::filesystem::path lock = file;
   lock += ".lock";
   return lock;
 }
 
+/// "job 1234"; empty outside of Slurm.
+std::string this_job() {
+  const char* job = std::getenv("SLURM_JOB_ID");
+  return job == nullptr ? "" : fmt::format("job {}", job);
+}
+
 std::string this_holder() {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
-  const char* job = std::getenv("SLURM_JOB_ID");
-  return fmt::format("host {}, process {}, job {}", host, getpid(), job == nullptr ? "none" : job);
+  const std::string job = this_job();
+  return fmt::format("host {}, process {}, {}", host, getpid(), job.empty() ? "job none" : job);
 }
 
 std::string holder_in(int descriptor) {
@@ -72,6 +83,11 @@ bool is_still_there(int descriptor, const std::filesystem::path& lock) {
                   file.string(), holder));
 }
 
+bool is_of_this_job(const std::string& holder) {
+  const std::string job = this_job();
+  return !job.empty() && holder.ends_with(", " + job);
+}
+
 void name_holder(int descriptor) {
   const std::string holder = this_holder();
   if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, holder.data(), holder.size(), 0) < 0) {
@@ -83,9 +99,18 @@ void name_holder(int descriptor) {
 
 LockFile LockFile::acquire(const std::filesystem::path& file) {
   const std::filesystem::path lock = lock_of(file);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   while (true) {
     const int descriptor = open_lock(lock, file);
-    if (!try_lock(descriptor)) refuse(descriptor, errno, file, lock);
+    if (!try_lock(descriptor)) {
+      const int reason = errno;
+      const bool may_be_dying = is_of_this_job(holder_in(descriptor));
+      if (!may_be_dying || std::chrono::steady_clock::now() > deadline)
+        refuse(descriptor, reason, file, lock);
+      close(descriptor);
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      continue;
+    }
     LockFile held(lock, descriptor);
     if (is_still_there(descriptor, lock)) {
       name_holder(descriptor);

@@ -1,10 +1,14 @@
 #include "gradflow/store/lock_file.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -86,6 +90,40 @@ TEST_F(ALock, DiesWithItsProcess) {
   EXPECT_TRUE(fs::exists(directory / "results.h5.lock"));  // kill -9 leaves the file, but not the lock
 
   EXPECT_NO_THROW(LockFile::acquire(file));
+}
+
+/// This process and those it starts belong to a job of Slurm.
+class InJob {
+ public:
+  explicit InJob(const char* job) { setenv("SLURM_JOB_ID", job, 1); }
+  ~InJob() { unsetenv("SLURM_JOB_ID"); }
+};
+
+TEST_F(ALock, WaitsForTheDyingStepOfItsOwnJob) {
+  const InJob job("17");
+  Holder earlier(file);
+  std::atomic<bool> died = false;
+  std::thread death([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    died = true;
+    earlier.kill_it();
+  });
+
+  EXPECT_NO_THROW(LockFile::acquire(file));
+
+  EXPECT_TRUE(died);
+  death.join();
+}
+
+TEST_F(ALock, DoesNotWaitForAnotherJob) {
+  std::optional<Holder> holder;
+  {
+    const InJob job("117");
+    holder.emplace(file);
+  }
+  const InJob job("17");
+
+  EXPECT_THAT(refusal(), HasSubstr("is being written by another run (host "));
 }
 
 TEST_F(ALock, LeavesNothingBehind) {

@@ -13,9 +13,10 @@ namespace gradflow::store {
 /// at it.
 class LockFile {
  public:
+  /// Slurm may start a requeued job while its earlier step still dies: a holder of the same job is waited
+  /// for, up to a minute.
   /// @throws UserError naming host, process and job of the holder if somebody else writes `file`, or the
-  /// reason why
-  ///         nothing can be written beside it
+  ///         reason why nothing can be written beside it
   static LockFile acquire(const std::filesystem::path& file);
 
   /// Host, process and job of whoever writes `file` now; nothing if nobody does.
