@@ -25,20 +25,6 @@ seed = { range = [0, 4] }
 
 PHASE = 1
 
-# A layer of the wide networks alone takes more than LIMIT.
-TOO_WIDE = """
-[network]
-depth = 6
-[data]
-batch = 4
-[sweep]
-network.width = [16, 4000, 24]
-seed = { range = [0, 4] }
-"""
-
-LIMIT = "100M"
-TOO_LARGE = 4
-
 
 class Failures(program.InFolder):
     def failed(self):
@@ -82,36 +68,6 @@ class Failures(program.InFolder):
         self.assertIn("4 failed, 4 by this run", retried.stderr)
         self.assertEqual(len(Path("out.h5.log").read_text().splitlines()), 8)
         self.assertEqual(results.one_hash("out.h5"), before)
-
-    def test_points_beyond_the_memory_are_left_out_and_measured_when_there_is_more(self):
-        self.write("sweep.toml", TOO_WIDE)
-        hashes = set()
-        for ranks, stages in ((None, 1), (2, 2), (3, 3), (4, 2)):
-            with self.subTest(ranks=ranks, stages=stages):
-                ended = program.run("run", "sweep.toml", "-o", "out.h5", "--memory", LIMIT, "--stages", stages, ranks=ranks)
-
-                self.assertEqual(ended.returncode, program.FAILED, ended.stderr)
-                self.assertRegex(ended.stderr, r"note: some points need more memory than the 100M .*: point \d needs \d+M")
-                self.assertIn("8 of 12 points done, 4 failed", ended.stderr)
-                found = self.failed()
-                self.assertEqual(found["status"].tolist(), [1] * 4 + [2] * 4 + [1] * 4)
-                self.assertEqual(found["failure_code"][4:8].tolist(), [TOO_LARGE] * 4)
-                self.assertEqual(found["failure_layer"][4:8].tolist(), [1] * 4)
-                told = Path("out.h5.log").read_text()
-                self.assertEqual(told.count("failed at layer 1: more memory than a rank may use"), 4, told)
-                self.assertEqual(program.run("verify", "out.h5").returncode, program.FAILED)
-                hashes.add(results.one_hash("out.h5"))
-                os.unlink("out.h5")
-                os.unlink("out.h5.log")
-        self.assertEqual(len(hashes), 1)
-        plan = program.run("plan", "sweep.toml", "--memory", LIMIT)
-        self.assertEqual(plan.returncode, program.COMPLETE, plan.stderr)
-        self.assertIn("some points need more memory", plan.stdout)
-
-        program.run("run", "sweep.toml", "-o", "out.h5", "--memory", LIMIT)
-        program.measure("sweep.toml", "out.h5", "--retry-failed", ranks=2)
-        program.measure("sweep.toml", "whole.h5")
-        self.assertEqual(results.differences("out.h5", "whole.h5"), [])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,101 @@
+"""What the program really takes, against its plan and its limit. A sanitizer's own memory is larger than either."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import h5py
+
+import program
+import results
+
+DEEP = """
+[network]
+depth = {depth}
+width = {width}
+activation = "tanh"
+[init]
+sigma_w = 1.2
+[data]
+batch = {batch}
+"""
+
+# A layer of the wide networks alone takes more than LIMIT.
+TOO_WIDE = """
+[network]
+depth = 6
+[data]
+batch = 4
+[sweep]
+network.width = [16, 4000, 24]
+seed = { range = [0, 4] }
+"""
+
+LIMIT = "100M"
+TOO_LARGE = 4
+
+# A process inherits the peak of the one that started it, so this one must be smaller than the program.
+SMALL = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
+
+def peak_bytes(*arguments):
+    """Largest resident size of the program alone."""
+    command = [sys.executable, "-I", "-S", "-c", SMALL, program.GRADFLOW, *map(str, arguments)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+class MemoryLimit(program.InFolder):
+    def failed(self):
+        with h5py.File("out.h5") as file:
+            return {name: file[name][()] for name in ("status", "failure_code", "failure_layer")}
+
+    def test_the_peak_is_the_plan_s(self):
+        for depth, width, batch in ((3000, 64, 64), (300, 256, 100), (200, 500, 16)):
+            sweep = self.write("sweep.toml", DEEP.format(depth=depth, width=width, batch=batch))
+            for options in ((), ("--memory", "90M")):
+                with self.subTest(depth=depth, width=width, batch=batch, options=options):
+                    plan = json.loads(program.run("plan", sweep, "--json", *options).stdout)
+                    measured = peak_bytes("run", sweep, "-o", "out.h5", *options)
+                    os.unlink("out.h5")
+                    self.assertLess(abs(plan["bytes_per_rank"] / measured - 1), 0.10, f"{measured} bytes at most, {plan}")
+                    self.assertLessEqual(measured, 1.1 * plan["memory_limit"])
+
+    def test_points_beyond_the_memory_are_left_out_and_measured_when_there_is_more(self):
+        self.write("sweep.toml", TOO_WIDE)
+        hashes = set()
+        for ranks, stages in ((None, 1), (2, 2), (3, 3), (4, 2)):
+            with self.subTest(ranks=ranks, stages=stages):
+                ended = program.run("run", "sweep.toml", "-o", "out.h5", "--memory", LIMIT, "--stages", stages, ranks=ranks)
+
+                self.assertEqual(ended.returncode, program.FAILED, ended.stderr)
+                self.assertRegex(ended.stderr, r"note: some points need more memory than the 100M .*: point \d needs \d+M")
+                self.assertIn("8 of 12 points done, 4 failed", ended.stderr)
+                found = self.failed()
+                self.assertEqual(found["status"].tolist(), [1] * 4 + [2] * 4 + [1] * 4)
+                self.assertEqual(found["failure_code"][4:8].tolist(), [TOO_LARGE] * 4)
+                self.assertEqual(found["failure_layer"][4:8].tolist(), [1] * 4)
+                told = Path("out.h5.log").read_text()
+                self.assertEqual(told.count("failed at layer 1: more memory than a rank may use"), 4, told)
+                self.assertEqual(program.run("verify", "out.h5").returncode, program.FAILED)
+                hashes.add(results.one_hash("out.h5"))
+                os.unlink("out.h5")
+                os.unlink("out.h5.log")
+        self.assertEqual(len(hashes), 1)
+        plan = program.run("plan", "sweep.toml", "--memory", LIMIT)
+        self.assertEqual(plan.returncode, program.COMPLETE, plan.stderr)
+        self.assertIn("some points need more memory", plan.stdout)
+
+        program.run("run", "sweep.toml", "-o", "out.h5", "--memory", LIMIT)
+        program.measure("sweep.toml", "out.h5", "--retry-failed", ranks=2)
+        program.measure("sweep.toml", "whole.h5")
+        self.assertEqual(results.differences("out.h5", "whole.h5"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
