@@ -139,6 +139,7 @@ class Durability(program.InFolder):
             lost += self.lost(points, rows)
         print(f"{killed} kills of one rank of 4: the last rank ended after {longest:.2f} s at most, {lost} points lost")
         self.assertEqual(lost, 0)
+        self.assertLess(longest, 5 * program.PATIENCE)
         self.assertEqual(killed, KILLS_OF_ONE, "the sweep is long enough to be disturbed")
         self.finish()
 

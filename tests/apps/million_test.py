@@ -52,15 +52,21 @@ class Million(program.InFolder):
         used = os.stat("out.h5").st_blocks * 512
 
         busy = {}
-        for event in json.loads((self.folder / "trace.json").read_text())["traceEvents"]:
+        trace = json.loads((self.folder / "trace.json").read_text())
+        for event in trace["traceEvents"]:
             if event.get("ph") == "X":
                 kind = event["name"].split()[0]
                 busy[kind] = busy.get(kind, 0) + event["dur"] / 1e6
-        share = busy.get("commit", 0) / max(1e-9, sum(busy.values()) - busy.get("wait", 0))
+        self.assertIn("commit", busy)
+        share = busy["commit"] / max(1e-9, sum(busy.values()) - busy.get("wait", 0))
         print(f"1,000,000 points of 64 layers: file after {created:.2f} s, {created - small:.2f} s more than one of 1000 "
               f"points; status in {status:.2f} s, {now['done']} points in {whole:.1f} s of {limit}, commits {100 * share:.1f} % of the work, "
               f"{used / 2**20:.0f} MiB on the disk of {os.path.getsize('out.h5') / 2**30:.1f} GiB")
         self.assertEqual(now["points"], 1_000_000)
+        self.assertLess(status, 1 * program.PATIENCE)
+        if FULL:
+            self.assertLess(created - small, 1)
+            self.assertLess(share, 0.05)
         self.assertEqual(now["left"], 1_000_000 - now["done"])
         self.assertLess(used, os.path.getsize("out.h5") / 4, "what is not measured takes no space")
 
