@@ -30,6 +30,12 @@ MISTAKES_IN_THE_FILE = {
     "unknown section": ("[data]", "[date]", ["sweep.toml:7:1", "date.batch", "did you mean data.batch"]),
     "unknown activation": ('"tanh"', '"tahn"', ["sweep.toml:3:14", 'unknown activation "tahn"', "linear relu", "mish"]),
     "unknown scheme": ("sigma_w = 1.5", 'scheme = "gausian"', ["init.scheme", "gausian", "gaussian uniform"]),
+    "batch norm of one sample": ("depth = 6\n[data]\nbatch = 4", 'depth = 6\nnormalization = "batch"\n[data]\nbatch = 1',
+                                 ["data.batch", "is 1", "mean and variance of a batch", "expected 2 or more"]),
+    "batch norm of one sample in a later point": (
+        "depth = 6\n[data]\nbatch = 4\n[init]\nsigma_w = 1.5\n[sweep]",
+        'depth = 6\nnormalization = "batch"\n[init]\nsigma_w = 1.5\n[sweep]\ndata.batch = [4, 1]',
+        ["data.batch", "is 1", "expected 2 or more"]),
     "unknown loss": ("[data]", '[backward]\nsource = "mean"\n[data]', ["backward.source", "mean", "random", "mse"]),
     "unknown block": ("width = 8", 'width = 8\nblock = "conv"', ["network.block", "conv", "dense"]),
     "a memory of less than two steps": ("width = 8", 'width = 8\nblock = "lstm"\nt_max = 1.5', ["network.t_max", "1.5", "2"]),
