@@ -1,8 +1,10 @@
 """The same bits for any layout: ranks, stages, groups, threads, schedules, microbatches, bundles, and in how many runs."""
+import re
 import unittest
 
 import h5py
 import numpy as np
+import xarray
 
 import program
 import results
@@ -188,6 +190,37 @@ network.block = ["residual", "highway", "rnn", "gru", "lstm"]
 init.sigma_w = [0.8, 1.5]
 """
 
+# What a sweep of each kind of block may have: every block of `gradflow list blocks` is in one of them.
+ANY_BLOCK = """
+[network]
+depth = 7
+width = 20
+[init]
+sigma_b = 0.1
+[data]
+batch = 40
+[statistics]
+preset = "full"
+[sweep]
+init.sigma_w = [0.7, 1.5]
+"""
+
+EVERY_BLOCK = {
+    ("dense", "highway", "rnn", "gru", "lstm"): ANY_BLOCK + 'network.block = ["dense", "highway", "rnn", "gru", "lstm"]',
+    ("leaky_rnn",): ANY_BLOCK + 'network.block = ["leaky_rnn"]\nnetwork.leak = [0.3, 0.9]',
+    ("residual",): ANY_BLOCK + """
+network.block = ["residual"]
+network.skip_scale = [1.0, "deepnorm"]
+network.normalization = ["none", { name = "layer", position = "pre" }, { name = "batch", position = "post" }]
+""",
+    ("preact_residual", "postact_residual"): ANY_BLOCK + """
+network.block = ["preact_residual", "postact_residual"]
+network.branch_layers = [1, 2]
+network.branch_scale = ["1/sqrt(depth)"]
+network.normalization = ["none", { name = "rms", position = "pre" }, { name = "layer", position = "post" }]
+""",
+}
+
 # Levels on top of each other, cut in time and between levels; what comes in is a piece of the data for each step.
 STACKED = """
 [network]
@@ -223,6 +256,28 @@ network.depth = [10000, 10000, 5000]
 network.stack = [1, 1, 2]
 init.sigma_w = [0.5, 2, 0.5]
 """
+
+# Ten thousand layers, beyond what a float64 can hold: what vanishes and what explodes, with every block and normalisation.
+FAR = """
+[network]
+depth = 10000
+width = 8
+[init]
+sigma_b = 0.1
+[data]
+batch = 4
+[statistics]
+layers = "every:100"
+[sweep]
+init.sigma_w = [0.3, 4]
+"""
+
+FAR_BLOCKS = [
+    FAR + 'network.block = ["dense", "highway", "rnn", "gru", "lstm"]',
+    FAR + 'network.block = ["leaky_rnn"]\nnetwork.leak = [0.5]',
+    FAR + 'network.block = ["residual", "preact_residual", "postact_residual"]\nnetwork.activation = ["linear"]',
+    FAR + 'network.block = ["dense"]\nnetwork.normalization = ["batch", "layer", "rms"]',
+]
 
 # Scales and shifts have gradients; batches of layer norm may be cut.
 NORMALISED = """
@@ -373,6 +428,17 @@ class OneHash(program.InFolder):
         sweep = self.write("sweep.toml", JACOBIANS_OF_BLOCKS)
         self.assert_same_bits(sweep, [(3, "--stages", "3"), (None, "--bundle", "1", "--threads", "2")])
 
+    def test_every_kind_of_block(self):
+        listed = re.findall(r"(?m)^  (\w+)", program.run("list", "blocks").stdout)
+        self.assertEqual(sorted(block for blocks in EVERY_BLOCK for block in blocks), sorted(listed))
+        for blocks, text in EVERY_BLOCK.items():
+            with self.subTest(blocks=blocks):
+                sweep = self.write("sweep.toml", text)
+                self.assert_same_bits(sweep, [(2, "--stages", "2", "--microbatches", "2"), (3, "--stages", "3", "--threads", "2"),
+                                              (4, "--stages", "2", "--bundle", "1")])
+                for file in self.folder.glob("*.h5"):
+                    file.unlink()
+
     def test_stacked_levels(self):
         sweep = self.write("sweep.toml", STACKED)
         self.assert_same_bits(sweep, [(2, "--stages", "2"), (3, "--stages", "3"), (4, "--stages", "4"),
@@ -409,6 +475,28 @@ class OneHash(program.InFolder):
                     np.testing.assert_allclose(gradient - gradient[-1], lost, atol=1e-3)
                 else:
                     self.assertLess(gradient[0], gradient[-1] - 300)
+
+    def test_ten_thousand_layers_of_every_kind(self):
+        beyond = {}
+        for text in FAR_BLOCKS:
+            sweep = self.write("sweep.toml", text)
+            self.assert_same_bits(sweep, [(2, "--stages", "2")])
+            with xarray.open_dataset("reference.h5") as ds:
+                for name in ds.data_vars:
+                    if re.fullmatch(r"(\w+_)?(act|preact|dgrad|wgrad)_log10_(q|rms|norm|norm_mean)", name):
+                        rows = ds[name].values.reshape(len(ds.status), -1)
+                        absent = np.isnan(rows).all(axis=1)  # of blocks without this signal
+                        self.assertTrue(np.isfinite(rows[~absent]).all(), name)
+                kinds = [str(ds[key].values) if ds[key].ndim == 0 else ds[key].values for key in ("block", "normalization")]
+                kinds = zip(*np.broadcast_arrays(*kinds, ds.status)[:2])
+                for kind, gradient in zip(kinds, ds.dgrad_log10_norm_mean.values):
+                    beyond[kind] = max(beyond.get(kind, 0), abs(gradient[0] - gradient[-1]))
+            for file in self.folder.glob("*.h5"):
+                file.unlink()
+        blocks = re.findall(r"(?m)^  (\w+)", program.run("list", "blocks").stdout)
+        normalizations = re.findall(r"(?m)^  (\w+)", program.run("list", "normalizations").stdout)
+        self.assertEqual(set(beyond), {(block, "none") for block in blocks} | {("dense", n) for n in normalizations})
+        self.assertGreater(min(beyond.values()), 308, beyond)
 
     def test_normalised_networks(self):
         sweep = self.write("sweep.toml", NORMALISED)
