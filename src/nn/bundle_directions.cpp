@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "gradflow/nn/directions.hpp"
 
 namespace gradflow::nn {

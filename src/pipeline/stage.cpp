@@ -298,7 +298,7 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
   Stack stack = rows_at(piece.end, microbatch);
   Blind<Real> nobody;
   NoWeightGradient<Real> nothing;
-  std::vector<DeferredGradient<Real>>& deferred = deferred_[std::size_t(microbatch)];
+  DeferredGradients& deferred = deferred_[std::size_t(microbatch)];
   if (weight_passes_ == WeightPasses::deferred) deferred.resize(layers_.size());
   for (int i = piece.end; i-- > piece.first;) {
     LayerMeasurement<Real>* measured = measurement(i);
@@ -321,7 +321,7 @@ State<Real> Stage<Real>::back_through(Piece piece, int microbatch, State<Real> d
 
 template <class Real>
 void Stage<Real>::add_weight_gradients(int microbatch) {
-  std::vector<DeferredGradient<Real>> deferred = std::move(deferred_[std::size_t(microbatch)]);
+  DeferredGradients deferred = std::move(deferred_[std::size_t(microbatch)]);
   for (int i = int(deferred.size()); i-- > 0;) {
     LayerMeasurement<Real>* measured = layers_[std::size_t(i)].measurement.get();
     if (!measured) continue;

@@ -49,6 +49,7 @@ class Directions {
   /// What travels between two blocks, to the last bit; nothing above `to`.
   /// @param blocks_before  in front of the cut
   std::vector<double> packed(int blocks_before) const;
+  /// @pre numbers.size() == packed_size(blocks_before)
   void unpack(int blocks_before, std::span<const double> numbers);
   std::size_t packed_size(int blocks_before) const;
 
@@ -77,15 +78,21 @@ class BundleDirections {
  public:
   explicit BundleDirections(const Bundle& bundle);
 
-  /// Takes all of them through a block. @param tape  of the rows `stack` of one microbatch
+  /// Takes all of them through a block, as Directions::pass().
+  /// @param stack     rows of one microbatch, those of points that have the block
+  /// @param tape      what the block's forward left of these rows
+  /// @param failures  [points of the bundle]
   void pass(const Block<Real>& block, int layer, const Stack& stack, const Tape<Real>& tape,
             Failures& failures);
 
-  /// Null if the point asked for none. @pre as Directions::spectrum()
+  /// Empty if the point asked for none. @pre as Directions::spectrum()
   std::optional<JacobianSpectrum> spectrum(int point) const;
 
-  /// What travels beside the rows `stack` of a microbatch, behind so many blocks.
+  /// What travels beside a microbatch between two blocks: Directions::packed() of one point after the other.
+  /// @param stack          rows of the microbatch behind the cut
+  /// @param blocks_before  in front of the cut
   std::vector<double> packed(const Stack& stack, int blocks_before) const;
+  /// @pre numbers.size() == packed_size(stack, blocks_before)
   void unpack(const Stack& stack, int blocks_before, std::span<const double> numbers);
   std::size_t packed_size(const Stack& stack, int blocks_before) const;
 

@@ -125,8 +125,9 @@ class Stage {
     nn::Tape<Real> ending;    ///< of the others
     State<Real> outputs;      ///< of the others: they begin the way back
   };
-  using Tapes = std::vector<BlockTape>;      ///< of neighbouring blocks
-  using Signals = std::vector<State<Real>>;  ///< before the first block of each piece
+  using Tapes = std::vector<BlockTape>;                           ///< of neighbouring blocks
+  using DeferredGradients = std::vector<DeferredGradient<Real>>;  ///< [block], empty for blocks not observed
+  using Signals = std::vector<State<Real>>;                       ///< before the first block of each piece
   struct Piece {
     int first = 0;
     int end = 0;
@@ -181,11 +182,10 @@ class Stage {
                                                             ///< share, if they do
   std::vector<Layer> layers_;
   Parts parts_;
-  std::vector<RowParts> rows_;    ///< one per point
-  std::vector<Tapes> tapes_;      ///< [microbatch], if every tape is kept
-  std::vector<Signals> signals_;  ///< [microbatch], otherwise
-  std::vector<std::vector<DeferredGradient<Real>>>
-      deferred_;                              ///< [microbatch][block], empty for blocks not observed
+  std::vector<RowParts> rows_;                ///< one per point
+  std::vector<Tapes> tapes_;                  ///< [microbatch], if every tape is kept
+  std::vector<Signals> signals_;              ///< [microbatch], otherwise
+  std::vector<DeferredGradients> deferred_;   ///< [microbatch], empty unless weight passes are deferred
   std::vector<nn::TiedGradient<Real>> tied_;  ///< by level, from the last block to this stage's first
   nn::BundleDirections<Real> directions_;
   std::vector<int> waiting_;  ///< blocks whose whole weight gradients wait for their norms to be taken
