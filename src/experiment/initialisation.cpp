@@ -89,6 +89,19 @@ void solve_fixup(const sweep::SweepPoint& point, const nn::NetworkSpec& network,
   init.second_factor = 0;
 }
 
+/// beta = (8 N)^(-1/4) of an encoder of N layers (Wang et al. 2022, table 2), whose 2 N sublayers are the
+/// branches.
+void solve_deepnorm(const sweep::SweepPoint& point, const nn::NetworkSpec& network,
+                    nn::Initialisation& init) {
+  if (!network.block.ends_with("residual")) {
+    throw point.error("init.scheme",
+                      fmt::format("is \"deepnorm\", which scales residual branches, but a {} block has none; "
+                                  "write block = \"residual\", or \"glorot_normal\"",
+                                  network.block));
+  }
+  init.first_factor = init.second_factor = std::pow(4.0 * network.depth(), -0.25);
+}
+
 void solve(const sweep::SweepPoint& point, const nn::NetworkSpec& network, nn::Initialisation& init) {
   switch (init.scheme->solved_by) {
     case nn::SolvedBy::nobody:
@@ -99,8 +112,10 @@ void solve(const sweep::SweepPoint& point, const nn::NetworkSpec& network, nn::I
     case nn::SolvedBy::random_walk:
       init.sigma_w = solved_for_random_walk(point, network, init.sigma_b);
       return;
-    case nn::SolvedBy::depth:
+    case nn::SolvedBy::fixup:
       return solve_fixup(point, network, init);
+    case nn::SolvedBy::deepnorm:
+      return solve_deepnorm(point, network, init);
   }
 }
 

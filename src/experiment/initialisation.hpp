@@ -6,7 +6,7 @@
 namespace gradflow::experiment {
 
 /// How the weights of a network begin, with what theory solves for it: sigma_w of `critical` and
-/// `random_walk`, the factors of `fixup`.
+/// `random_walk`, the factors of `fixup` and `deepnorm`.
 ///
 /// A solved sigma_w has 12 significant digits, as generated values have: the same numbers from any compiler.
 /// @param network  block, widths, activation and residual are read

@@ -191,7 +191,7 @@ bool theory_covers(const nn::NetworkSpec& network) {
            network.init.scheme->distribution == nn::Distribution::identity;
   }
   return network.data == "gaussian" && has_mean_field(network.init.scheme->distribution) &&
-         network.init.scheme->solved_by != nn::SolvedBy::depth && !network.init.finds_scales();
+         network.init.scheme->solved_by != nn::SolvedBy::fixup && !network.init.finds_scales();
 }
 
 /// "256x1001": each width with how often it follows itself.

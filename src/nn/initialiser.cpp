@@ -112,7 +112,13 @@ constexpr std::array table{
         "fixup", Distribution::normal, he, 1, false, 1,
         "he_normal with both matrices of a residual branch scaled: the first by depth^(-1/2), variance 2 "
         "gain^2/(fan_in depth), the second by 0 (Zhang et al. 2019)",
-        SolvedBy::depth},
+        SolvedBy::fixup},
+    SchemeRow{
+        "deepnorm", Distribution::normal, glorot, 1, false, 1,
+        "glorot_normal with every matrix of a residual branch scaled by (4 depth)^(-1/4), variance 2 "
+        "gain^2/((fan_in + fan_out) sqrt(4 depth)), beside skip_scale = \"deepnorm\" and layer norm after "
+        "the sum: depth branches are the 2 N sublayers of an encoder (Wang et al. 2022)",
+        SolvedBy::deepnorm},
     SchemeRow{"file", Distribution::stored, unknown, 1, true, 1,
               "gain times the weights and the biases of an HDF5 file: layer_k/weight [fan_out][fan_in] and "
               "layer_k/bias (gradflow export writes it), or what Keras saved; parameter path"},

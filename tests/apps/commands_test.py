@@ -57,7 +57,7 @@ CATALOGUES = {
     "data": "gaussian orthogonal correlated circle grid zero idx cifar10 hdf5",
     "initialisers": "gaussian uniform truncated_normal truncated_normal_raw orthogonal identity he_normal he_uniform glorot_normal "
                     "glorot_uniform lecun_normal lecun_uniform kaiming_normal kaiming_uniform pytorch_default critical "
-                    "random_walk sparse looks_linear mup lsuv fixup file",
+                    "random_walk sparse looks_linear mup lsuv fixup deepnorm file",
     "schedules": "gpipe 1f1b zb_h1 streamed_1f1b",
     "losses": "random one_hot mse cross_entropy sum_of_squares",
     "presets": "lean standard full",

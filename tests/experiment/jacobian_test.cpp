@@ -153,6 +153,38 @@ TEST(JacobianLaws, TheorySaysTheIsometryVariance) {
   EXPECT_TRUE(std::isnan(tanh.column("theory_lyapunov_exponent").front()));
 }
 
+struct Spread {
+  const char* activation;
+  const char* scheme;
+  double sigma_w, sigma_b;
+};
+
+// SCIENCE 3, each factor told by what it knows of the weights and of phi': relu 1 and 2 per layer, tanh near
+// and far from isometry. At width N every factor of 1 + variance is open by 5/N, as every law of wide layers
+// is.
+TEST(JacobianLaws, SquaredSingularValuesSpreadAsTheIsometryVarianceSays) {
+  constexpr int width = 256, factors = 4, seeds = 8;
+  for (const Spread& of :
+       {Spread{"relu", "orthogonal", std::sqrt(2.0), 0}, Spread{"relu", "gaussian", std::sqrt(2.0), 0},
+        Spread{"tanh", "orthogonal", 1.0668, 0.02}, Spread{"tanh", "orthogonal", 1.327, 0.2236},
+        Spread{"tanh", "gaussian", 1.327, 0.2236}}) {
+    SCOPED_TRACE(fmt::format("{} {} {}", of.activation, of.scheme, of.sigma_w));
+    const std::vector<MeasuredPoint> points =
+        measure(fmt::format(R"(
+      network = {{ activation = "{}", depth = {}, width = {} }}
+      init = {{ scheme = "{}", sigma_w = {:.17g}, sigma_b = {} }}
+      data = {{ batch = 1 }}
+      statistics = {{ preset = "lean" }}
+      jacobian = {{ directions = "all" }}
+      sweep = {{ seed = {{ range = [0, {}] }} }}
+    )",
+                            of.activation, factors + 1, width, of.scheme, of.sigma_w, of.sigma_b, seeds));
+    const double law = points.front().column("theory_jacobian_isometry_variance").front();
+    expect_law(mean_of(over_seeds(points, "jacobian_isometry_variance")), law,
+               factors * finite_width_error(width) * (1 + law));
+  }
+}
+
 TEST(JacobianLaws, SingularValuesOfDeadDirectionsAreExactZeros) {
   for (const MeasuredPoint& point : measure(gaussian_sweep("relu", std::sqrt(2.0), 24, 31, 4))) {
     const std::vector<double> values = singular_values(point, 24);

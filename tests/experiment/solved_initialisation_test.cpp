@@ -221,6 +221,26 @@ TEST(Mup, HasALastLayerThatIsSmallerByTheRootOfItsFanIn) {
               4 * std::sqrt(2.0 / 4000) / 2 / std::log(10));
 }
 
+// Wang et al. 2022, table 2: an encoder of N layers, 2 N branches, has beta = (8 N)^(-1/4) = 1/2 at N = 2.
+TEST(Deepnorm, ScalesEveryMatrixOfABranchByTheFourthRootOfTheDepth) {
+  const MeasuredPoint point = measure_one(
+      "[network]\nblock = \"residual\"\ndepth = 4\nwidth = 64\nskip_scale = \"deepnorm\"\n"
+      "normalization = \"layer\"\n[init]\nscheme = \"deepnorm\"\n[data]\nbatch = 4\n");
+
+  for (const double sigma_w : point.column("effective_sigma_w")) EXPECT_NEAR(sigma_w, 0.5, 1e-15);
+  for (const char* name : {"weight_log10_norm", "second_weight_log10_norm"}) {
+    for (const double norm :
+         point.column(name)) {  // 4 standard errors of the mean square of 64^2 normal numbers
+      EXPECT_NEAR(norm, std::log10(0.5 * std::sqrt(64)), 4 * std::sqrt(2.0) / 64 / 2 / std::log(10)) << name;
+    }
+  }
+}
+
+TEST(Deepnorm, IsOfResidualBranches) {
+  EXPECT_THAT(refusal_of("[network]\ndepth = 3\nwidth = 8\n[init]\nscheme = \"deepnorm\"\n"),
+              testing::HasSubstr("a dense block has none"));
+}
+
 TEST(Fixup, NeedsABranchOfTwoMatrices) {
   EXPECT_THAT(refusal_of("[network]\ndepth = 3\nwidth = 8\n[init]\nscheme = \"fixup\"\n"),
               testing::HasSubstr("the block is dense"));

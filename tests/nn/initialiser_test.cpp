@@ -48,6 +48,8 @@ const std::map<std::string_view, Formula> stated_variance{
     {"mup", [](double s, double, double n, double) { return s * s / n; }},  // of all layers but the last
     {"lsuv", [](double, double g, double n, double m) { return g * g / std::max(n, m); }},  // of gain * Q
     {"fixup", [](double, double g, double n, double) { return 2 * g * g / n; }},  // of a single block
+    {"deepnorm",
+     [](double, double g, double n, double m) { return 2 * g * g / (n + m); }},  // without its factor
 };
 
 /// E z^4 / (E z^2)^2; 1 where the mean square of a matrix is no random number.

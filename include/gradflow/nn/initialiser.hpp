@@ -31,7 +31,8 @@ enum class SolvedBy {
   nobody,
   criticality,  ///< chi1 = 1 for the activation and sigma_b
   random_walk,  ///< E ln |x'|^2 / |x|^2 = 0 for the activation and the width
-  depth,        ///< Fixup's factors on the matrices of a residual branch
+  fixup,        ///< factors on the two matrices of a residual branch, from the depth
+  deepnorm,     ///< one factor on all of them, from the depth
 };
 
 /// What of a layer's scale neither sigma_w nor a formula of its widths decides.
