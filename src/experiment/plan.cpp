@@ -38,13 +38,25 @@ void require_depth(const sweep::Sweep& sweep, int stages) {
   pipeline::require_stages(stages, depth, fmt::format("point {} (depth = {})", shallowest.index(), depth));
 }
 
+void note_whole_batches(const sweep::Sweep& sweep, Plan& plan) {
+  bool some_whole = false, some_cut = false;
+  for_each_combination_of_names(sweep, [&](const sweep::SweepPoint& point) {
+    (nn::takes_batch_whole(network_of(point)) ? some_whole : some_cut) = true;
+  });
+  if (!some_whole) return;
+  plan.notes.push_back(
+      fmt::format("{} batch whole, not in {} microbatches: batch normalization and lsuv look at all samples "
+                  "at once, and steps in time share their weights",
+                  some_cut ? "some points take their" : "every point takes its", plan.microbatches));
+}
+
 void note_cut_microbatches(const sweep::Sweep& sweep, Plan& plan) {
-  const int batch = network_of(sweep.point(0)).batch;
-  const int most = padded_rows(batch) / tile_rows;
-  if (plan.microbatches <= most) return;
+  const nn::NetworkSpec network = network_of(sweep.point(0));
+  const int most = padded_rows(network.batch) / tile_rows;
+  if (plan.microbatches <= most || nn::takes_batch_whole(network)) return;
   plan.notes.push_back(
       fmt::format("a batch of {} is cut into {} microbatches, not {}: cuts fall on multiples of {} samples",
-                  batch, most, plan.microbatches, tile_rows));
+                  network.batch, most, plan.microbatches, tile_rows));
 }
 
 }  // namespace
@@ -66,6 +78,7 @@ Plan make_plan(const sweep::Sweep& sweep, const Request& request, int ranks, int
   plan.layers = row.selected_layers();
   plan.row_bytes = row.bytes_per_layer();
   plan.needs = row.needs();
+  if (plan.microbatches > 1) note_whole_batches(sweep, plan);
   if (request.microbatches) note_cut_microbatches(sweep, plan);
   if (plan.threads > threads_here) {
     plan.notes.push_back(fmt::format("{} threads per rank, but only {} CPUs for each: it will be slow",

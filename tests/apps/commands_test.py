@@ -232,6 +232,29 @@ class Commands(program.InFolder):
         self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start, 10 * program.PATIENCE)
         self.assertEqual((plan["stages"], plan["microbatches"], plan["simulated"]), (16384, 48, True))
 
+    def test_plan_says_which_batches_stay_whole(self):
+        for setting, who in (('network.normalization=["batch"]', "every point takes its batch whole, not in 2"),
+                             ('network.normalization=["none", "batch"]', "some points take their batch whole"),
+                             ('init.scheme="lsuv"', "every point takes its batch whole"),
+                             ('network.block="lstm"', "every point takes its batch whole"),
+                             ('network.normalization=["layer"]', None)):
+            text = SWEEP.replace("init.sigma_w = [0.8, 1.2, 1.6, 2.0]\n", "") if "lsuv" in setting else SWEEP
+            self.write("some.toml", text.replace("batch = 8", "batch = 64"))
+            with self.subTest(setting):
+                plan = self.out("plan", "some.toml", "--microbatches", "2", "--set", setting)
+                self.assertIn(who, plan) if who else self.assertNotIn("whole", plan)
+                self.assertNotIn("whole", self.out("plan", "some.toml", "--microbatches", "1", "--set", setting))
+
+    def test_plan_has_the_cost_of_every_preset(self):
+        plan = json.loads(self.out("plan", "sweep.toml", "--json"))
+        listed = re.findall(r"(?m)^  (\w+)", self.out("list", "presets"))
+        self.assertEqual(set(plan["presets"]), set(listed))
+        planned = [plan["presets"][preset]["bytes_per_point"] for preset in listed]
+        self.assertEqual(planned, sorted(planned))
+        self.assertLess(plan["presets"]["lean"]["seconds_per_point"], plan["presets"]["full"]["seconds_per_point"])
+        self.assertRegex(self.out("plan", "sweep.toml"),
+                         r"presets +lean: \S+ \w+ and \S+ \w+ per point\n +standard: .* per point\n +full: .* per point\n")
+
     def test_plan_refuses_impossible_networks_and_ranks(self):
         for option, value in (("--latency", "-1us"), ("--latency", "2"), ("--latency", "2 minutes"), ("--bandwidth", "0GB/s"),
                               ("--bandwidth", "10GB"), ("--ranks", "0")):
