@@ -17,6 +17,7 @@ POINTS = 600
 RECTANGLE = long_sweeps.rectangle(seeds=100)
 RAGGED = long_sweeps.ragged(seeds=100)
 DEEP = long_sweeps.deep(seeds=100)
+EVERY_KIND = long_sweeps.every_kind(seeds=60)
 
 # Points of a moment, then one of many seconds.
 QUICK_THEN_LONG = """
@@ -40,6 +41,8 @@ KILLS = [
     (RECTANGLE, (4, 2), (3, 1)),
     (RAGGED, (3, 2), (None, 1)),
     (DEEP, (2, 2), (2, 1)),
+    (EVERY_KIND, (2, 2), (3, 1)),
+    (EVERY_KIND, (None, 1), (4, 4)),
 ]
 
 

@@ -23,3 +23,24 @@ def deep(seeds):
 def ragged(seeds):
     """The same number of points with twice the seeds, of two depths."""
     return rectangle(seeds // 2).replace("depth = 30\n", "").replace("[sweep]\n", "[sweep]\nnetwork.depth = [20, 30]\n")
+
+
+def every_kind(seeds):
+    """As rectangle(), of every block and normalisation with every statistic."""
+    return f"""
+[network]
+depth = 30
+width = 20
+[init]
+sigma_w = 1.5
+sigma_b = 0.1
+[data]
+batch = 40
+[statistics]
+preset = "full"
+[[zip]]
+network.block = ["dense", "residual", "preact_residual", "postact_residual", "dense", "highway", "rnn", "lstm", "gru", "dense"]
+network.normalization = ["none", "layer", "batch", "rms", "batch", "none", "none", "none", "none", "rms"]
+[sweep]
+seed = {{ range = [0, {seeds}] }}
+"""
