@@ -43,8 +43,7 @@ std::string gaussian_sweep(const char* activation, double sigma_w, int width, in
                      activation, depth, width, sigma_w, directions, seeds);
 }
 
-TEST(JacobianLaws, OrthogonalLinearHasOneSingularValueAtAnyDepth) {
-  constexpr int width = 20, depth = 1001;
+void expect_one_singular_value(int width, int depth) {
   const MeasuredPoint point = measure_one(fmt::format(R"(
     network = {{ activation = "linear", depth = {}, width = {} }}
     init = {{ scheme = "orthogonal", sigma_w = 0.1 }}
@@ -61,6 +60,12 @@ TEST(JacobianLaws, OrthogonalLinearHasOneSingularValueAtAnyDepth) {
     EXPECT_NEAR(point.column("theory_lyapunov_exponent", i).front(), std::log(0.1), 1e-15);
   }
   EXPECT_NEAR(point.column("jacobian_isometry_variance").front(), 0, 10 * rounding);
+}
+
+TEST(JacobianLaws, OrthogonalLinearHasOneSingularValueAtAnyDepth) { expect_one_singular_value(20, 1001); }
+
+TEST(JacobianLaws, OrthogonalLinearHasOneSingularValueInTheWidestLayers) {
+  expect_one_singular_value(1024, 4);
 }
 
 /// ln R_ii are independent over factors and directions: their means have an exact variance.
