@@ -95,6 +95,9 @@ int threads_per_rank(const mpi::Communicator& world);
 /// Ranks, threads and memory as they are here, and the default network. @collective
 experiment::Circumstances circumstances_of(const mpi::Communicator& world);
 
+/// What --trace names; empty without it. @throws UserError if it names nothing
+std::string trace_file(const std::optional<std::string>& name);
+
 /// "2us": seconds. @throws UserError unless it is a positive number with a unit
 double latency_of(const std::string& text);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <string>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -27,11 +29,13 @@ struct PlanArguments {
   bool measure_again = false;
   bool explain = false;
   bool json = false;
+  std::optional<std::string> trace;
 };
 
 /// Actions of the simulation of the plan that is taken: every one of 16,384 stages and 48 microbatches.
 constexpr std::int64_t most_actions = 1 << 21;
 constexpr std::int64_t most_actions_of_a_preset = 1 << 14;
+constexpr std::int64_t most_traced = 1 << 18;
 
 /// What a point costs under a preset, with what the sweep adds by name, in the layout of the plan.
 struct PresetCost {
@@ -95,8 +99,9 @@ std::vector<PresetCost> costs_of_presets(const sweep::Sweep& sweep, const Answer
   return presets;
 }
 
+/// @param trace  written, unless its name is empty
 Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, const PlanArguments& arguments,
-              const experiment::Circumstances& circumstances) {
+              const experiment::Circumstances& circumstances, const std::string& trace) {
   std::vector<std::string> notes;
   experiment::make_plan(sweep, request, circumstances.ranks, circumstances.threads_here);  // refuses mistakes
   const experiment::Costs costs =
@@ -115,6 +120,10 @@ Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, con
   answer.chosen = decision.chosen;
   answer.file_bytes = experiment::predicted_file_bytes(schema);
   answer.statistics = schema.columns.size();
+  if (!trace.empty()) {
+    experiment::Forecaster forecaster(sweep, costs, circumstances.link);
+    pipeline::write_trace(forecaster.trace(answer.plan, most_traced), trace);
+  }
   answer.presets = costs_of_presets(sweep, answer, costs, circumstances.link);
   answer.plan.notes.insert(answer.plan.notes.end(), notes.begin(), notes.end());
   return answer;
@@ -219,10 +228,12 @@ int plan(const mpi::Communicator& world, const PlanArguments& arguments) {
                               .bytes_per_second = bandwidth_of(arguments.bandwidth)};
   experiment::Circumstances circumstances = circumstances_of(world);
   const experiment::Request request = arguments.sweep.request(world);
+  const std::string trace = trace_file(arguments.trace);
+  if (!trace.empty()) pipeline::require_trace_file(world, trace);
   if (world.rank() != 0) return Exit::complete;
   circumstances.link = link;
   if (arguments.ranks > 0) circumstances.ranks = arguments.ranks;
-  const Answer result = answer(sweep, request, arguments, circumstances);
+  const Answer result = answer(sweep, request, arguments, circumstances, trace);
   arguments.json ? print_json(sweep, result, link, arguments.explain)
                  : print(sweep, result, arguments.explain);
   return Exit::complete;
@@ -255,6 +266,11 @@ void add_plan(CLI::App& program, Chosen& chosen) {
   command->add_flag("--measure-again", arguments->measure_again, "do not believe costs measured earlier");
   command->add_flag("--explain", arguments->explain,
                     "the layouts that were compared, with what is predicted of each");
+  command
+      ->add_option("--trace", arguments->trace,
+                   "the simulated timeline of one pipeline, its first bundles, in the form that run --trace "
+                   "writes; an old one is replaced")
+      ->type_name("FILE.json");
   command->add_flag("--json", arguments->json, "for programs");
   command->callback([=, &chosen] {
     chosen.tried_before = {[=] { return reading_of(arguments->sweep.file, arguments->sweep.overrides); }};

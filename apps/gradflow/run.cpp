@@ -84,12 +84,6 @@ int report_outcome(const experiment::Outcome& outcome, const std::string& output
   return outcome.failed > 0 ? Exit::failed : Exit::complete;
 }
 
-std::string trace_file(const std::optional<std::string>& name) {
-  if (name && name->empty())
-    throw UserError("--trace: read \"\"; expected the name of a file, such as trace.json");
-  return name.value_or("");
-}
-
 /// A result file that is to be continued; none if there is no such file yet.
 Reading reading_of_result(const std::string& file) {
   std::error_code unknown;

@@ -147,4 +147,10 @@ int threads_per_rank(const mpi::Communicator& world) {
       1, std::min(usable_threads(), int(std::thread::hardware_concurrency()) / world.ranks_on_this_host()));
 }
 
+std::string trace_file(const std::optional<std::string>& name) {
+  if (name && name->empty())
+    throw UserError("--trace: read \"\"; expected the name of a file, such as trace.json");
+  return name.value_or("");
+}
+
 }  // namespace gradflow::apps

@@ -148,6 +148,12 @@ double CostModel::spectrum(const LayerWork& work) const {
   return costs_.at(prefix_ + "spectrum")[0] * std::max(0.0, of_batches - of_tiles);
 }
 
+double CostModel::weight_pass(const LayerWork& work) const {
+  if (!work.observed) return 0;
+  const double fork = threads_ == 1 ? 0 : fork_seconds;  // counted with the backward pass
+  return shared(weight_gradient(work), work.rows) - fork;
+}
+
 double CostModel::weight_gradient(const LayerWork& work) const {
   if (!takes_gradients_) return 0;
   if (nn::uses_gram_matrices(work.fan_in, work.fan_out, work.batch)) {

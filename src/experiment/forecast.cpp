@@ -87,6 +87,7 @@ void add(pipeline::StageCost& sum, const pipeline::StageCost& cost, double weigh
   sum.forward_seconds += weight * cost.forward_seconds;
   sum.backward_seconds += weight * cost.backward_seconds;
   sum.message_seconds += weight * cost.message_seconds;
+  sum.weight_seconds += weight * cost.weight_seconds;
 }
 
 }  // namespace
@@ -178,6 +179,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   const int matrices = int(nn::parts_of(network).matrices.size());
   const int gates = nn::gates_of(network);
   const bool tied = nn::block_of(network).steps_in_time;  // weights are made once
+  const bool puts_off = stages > 1 && !tied;              // weight gradients, as the executor does
 
   Price price;
   int points = 0;
@@ -185,6 +187,7 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   PassSeconds activation;
   LayerWork known;
   PassSeconds seconds;
+  double weight_pass = 0;
   double weights = 0;
   for (int stage = 0; stage < stages; ++stage) {
     pipeline::StageCost cost{0, 0, 0, 0};
@@ -208,12 +211,14 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
         seconds = tied ? PassSeconds() : model.layer(work);
         const nn::Distribution distribution = priced_as(network.init.scheme->distribution);
         weights = matrices * gates * model.weights(distribution, work.fan_in, work.fan_out);
-        seconds = {matrices * seconds.forward, matrices * seconds.backward};
+        weight_pass = puts_off ? matrices * model.weight_pass(work) : 0;
+        seconds = {matrices * seconds.forward, matrices * seconds.backward - weight_pass};
       }
       if (tied) seconds = model.step(step_kind(network, layer), work, matrices, gates);
       const double elements = double(rows) * work.fan_out;
       cost.forward_seconds += seconds.forward + elements * activation.forward;
       cost.backward_seconds += seconds.backward + elements * activation.backward;
+      cost.weight_seconds += weight_pass;
       stage_weights = tied ? weights : stage_weights + generations * weights;
       const auto present = std::span(bundle).first(std::size_t(points));
       directions += jacobian_seconds(model, present, layer, precision);
@@ -232,12 +237,11 @@ Forecaster::Price Forecaster::price(const nn::Bundle& bundle, Precision precisio
   return price;
 }
 
-Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
+Forecaster::Stream Forecaster::stream_of(const Plan& plan) {
   const Share share = sampled_share(plan);
   const auto stages = std::size_t(plan.layout.stages);
-  std::vector<pipeline::StageCost> sum(stages, {0, 0, 0, 0});
+  Stream stream{.costs = std::vector<pipeline::StageCost>(stages, {0, 0, 0, 0})};
   double microbatches = 0, bundles = 0;
-  Forecast forecast;
 
   for (const Share::Group& window : share.windows) {
     const nn::Bundle* priced = nullptr;
@@ -249,34 +253,52 @@ Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
       }
       const int pieces = microbatches_of(plan, bundle.networks);
       for (std::size_t stage = 0; stage < stages; ++stage) {
-        add(sum[stage], known.stages[stage], pieces);
-        sum[stage].forward_seconds += known.weights[stage];
+        add(stream.costs[stage], known.stages[stage], pieces);
+        stream.costs[stage].forward_seconds += known.weights[stage];
       }
       microbatches += pieces;
       bundles += 1;
-      forecast.stacked = std::max(forecast.stacked, int(bundle.points.size()));
+      stream.stacked = std::max(stream.stacked, int(bundle.points.size()));
     }
   }
-  for (pipeline::StageCost& cost : sum) {
+  for (pipeline::StageCost& cost : stream.costs) {
     cost.forward_seconds /= microbatches;
     cost.backward_seconds /= microbatches;
     cost.message_seconds /= microbatches;
+    cost.weight_seconds /= microbatches;
   }
-
-  const double groups = plan.layout.groups();
-  const std::int64_t per_bundle =
-      std::max(std::int64_t(1), std::int64_t(std::lround(microbatches / bundles)));
+  stream.microbatches = std::max(std::int64_t(1), std::int64_t(std::lround(microbatches / bundles)));
   const double all_microbatches = microbatches * share.points / share.sampled;
-  const double all_bundles = std::max(1.0, std::round(all_microbatches / double(per_bundle)));
+  stream.bundles = std::max(1.0, std::round(all_microbatches / double(stream.microbatches)));
+  stream.points = share.points;
+  stream.is_sampled = share.points != share.sampled;
+  return stream;
+}
+
+Forecast Forecaster::of(const Plan& plan, std::int64_t most_actions) {
+  const Stream stream = stream_of(plan);
+  const double groups = plan.layout.groups();
   // Beyond what a count can hold the stream is as good as endless.
-  const double counted = std::min(all_bundles, 1e12);
-  const StreamTime time = stream_time(*plan.schedule, per_bundle, std::int64_t(counted), sum, most_actions);
-  forecast.seconds = time.seconds * all_bundles / counted;
+  const double counted = std::min(stream.bundles, 1e12);
+  const StreamTime time =
+      stream_time(*plan.schedule, stream.microbatches, std::int64_t(counted), stream.costs, most_actions);
+  Forecast forecast;
+  forecast.seconds = time.seconds * stream.bundles / counted;
   // Groups with a smaller share wait for the largest at the end.
-  forecast.utilisation = time.utilisation * std::min(1.0, double(sweep_.size()) / (share.points * groups));
-  forecast.simulated = time.simulated && share.points == share.sampled;
+  forecast.utilisation = time.utilisation * std::min(1.0, double(sweep_.size()) / (stream.points * groups));
+  forecast.stacked = stream.stacked;
+  forecast.simulated = time.simulated && !stream.is_sampled;
   forecast.bytes_per_rank = std::uint64_t(largest_use(sweep_, plan).use.total());
   return forecast;
+}
+
+std::vector<pipeline::TraceEvent> Forecaster::trace(const Plan& plan, std::int64_t most_events) {
+  const Stream stream = stream_of(plan);
+  const double events_of_a_bundle = 3.0 * plan.layout.stages * double(stream.microbatches);
+  const double bundles = std::min(stream.bundles, std::floor(double(most_events) / events_of_a_bundle));
+  const auto lists = pipeline::actions(*plan.schedule, {plan.layout.stages, stream.microbatches,
+                                                        std::max(std::int64_t(1), std::int64_t(bundles))});
+  return pipeline::trace_of(pipeline::simulate(lists, stream.costs), stream.microbatches);
 }
 
 }  // namespace gradflow::experiment

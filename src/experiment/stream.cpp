@@ -12,7 +12,9 @@ using pipeline::StageCost;
 
 std::int64_t divided_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-double compute_seconds(const StageCost& cost) { return cost.forward_seconds + cost.backward_seconds; }
+double compute_seconds(const StageCost& cost) {
+  return cost.forward_seconds + cost.backward_seconds + cost.weight_seconds;
+}
 
 /// One microbatch through all stages and back.
 double traversal_seconds(std::span<const StageCost> costs) {
@@ -52,6 +54,7 @@ struct Stream {
 
   std::int64_t simulated_bundles(std::int64_t stages) const { return std::min(bundles, 2 * filling(stages)); }
 
+  /// Forward and backward; a weight pass, which waits for nobody, goes with its backward pass.
   double actions(std::int64_t stages, std::int64_t of_bundles) const {
     return 2.0 * double(stages) * double(microbatches) * double(of_bundles);
   }

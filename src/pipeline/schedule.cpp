@@ -88,9 +88,12 @@ Actions actions(const ScheduleRow& schedule, PipelineShape shape, int stage) {
   ActionStream stream(schedule, shape.stages, stage);
   Actions list;
   std::int64_t bundles = 0;
+  const auto begin_bundle = [&] {
+    while (const std::optional<Action> weight_pass = stream.meanwhile({})) list.push_back(*weight_pass);
+    stream.begin_bundle(shape.microbatches);
+  };
   while (true) {
-    if (stream.wants_bundle())
-      bundles++ < shape.bundles ? stream.begin_bundle(shape.microbatches) : stream.end();
+    if (stream.wants_bundle()) bundles++ < shape.bundles ? begin_bundle() : stream.end();
     const std::optional<Action> action = stream.next();
     if (!action) return list;
     list.push_back(*action);

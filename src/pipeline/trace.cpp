@@ -104,14 +104,14 @@ void Trace::add(Activity activity, double start_seconds, TracedPoints points, st
                      .microbatch = microbatch});
 }
 
-std::vector<TraceEvent> trace_of(const Simulation& simulation) {
+std::vector<TraceEvent> trace_of(const Simulation& simulation, std::int64_t microbatches) {
   std::vector<TraceEvent> events;
   for (const Event& event : simulation.events) {
     events.push_back({.activity = activity_of(event.action.pass),
                       .rank = event.stage,
                       .start_seconds = event.start_seconds,
                       .end_seconds = event.end_seconds,
-                      .microbatch = event.action.microbatch});
+                      .microbatch = event.action.microbatch % microbatches});
   }
   return events;
 }
@@ -128,6 +128,11 @@ void require_trace_file(const mpi::Communicator& world, const std::filesystem::p
       fmt::format("--trace {}: {}; expected the name of a file in a folder that exists and can be "
                   "written to, such as trace.json",
                   file.string(), problem));
+}
+
+void write_trace(std::span<const TraceEvent> events, const std::filesystem::path& file) {
+  if (!write_text(file, chrome_trace(events)))
+    throw Error(file.string() + ": the trace could not be written");
 }
 
 void write_trace(const mpi::Communicator& world, const Trace& trace, const std::filesystem::path& file) {

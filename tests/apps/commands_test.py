@@ -34,7 +34,7 @@ ASTRONOMICAL = SWEEP.replace("depth = 12\n", "").replace("[0.8, 1.2, 1.6, 2.0]",
 
 OPTIONS = {
     "plan": ["SWEEP.toml", "--ranks", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--set", "--json",
-             "--latency", "--bandwidth", "--measure-again", "--explain"],
+             "--latency", "--bandwidth", "--measure-again", "--explain", "--trace"],
     "run": ["SWEEP.toml", "-o,--output", "--stages", "--microbatches", "--threads", "--bundle", "--schedule", "--memory", "--max-time",
             "--set", "--allow-mixed-numerics", "--retry-failed", "--shard", "--trace"],
     "show": ["FILE.h5", "--point", "--json"],
@@ -312,6 +312,27 @@ class Commands(program.InFolder):
                     self.assertTrue(all(tids in ({0, 1}, {2}) for tids in stages.values()), stages)
                 for rank in range(ranks):
                     self.assert_one_thing_at_a_time([e for e in events if e["tid"] == rank and e["name"] != "commit"])
+
+    def test_trace_of_a_plan_is_what_the_run_then_does(self):
+        for schedule in ("streamed_1f1b", "zb_h1"):
+            layout = ["--stages", "2", "--bundle", "1", "--microbatches", "2", "--schedule", schedule]
+            options = [*layout, "--set", "data.batch=64", "--trace"]
+            with self.subTest(schedule):
+                self.out("plan", "sweep.toml", "--ranks", "2", *options, "planned.json")
+                program.measure("sweep.toml", f"{schedule}.h5", *options, "done.json", ranks=2)
+                planned, done = (json.loads((self.folder / name).read_text()) for name in ("planned.json", "done.json"))
+                self.assertEqual(set(planned), set(done))
+                events = planned["traceEvents"]
+                for rank in (0, 1):
+                    of_rank = [e for e in events if e["tid"] == rank]
+                    self.assert_one_thing_at_a_time(of_rank)
+                    for name in ("forward", "backward", "weight"):
+                        order = [[e["args"]["microbatch"] for e in trace["traceEvents"] if (e["tid"], e["name"]) == (rank, name)]
+                                 for trace in (planned, done)]
+                        self.assertEqual(order[0], [0, 1] * 12)
+                        self.assertEqual(order[1], order[0])
+                        self.assertTrue(all(e["dur"] > 0 for e in of_rank if e["name"] == name))
+                self.assertEqual(set(events[0]), {"ph", "name", "pid", "tid", "ts", "dur", "args"})
 
     def assert_one_thing_at_a_time(self, events):
         spans = sorted((event["ts"], event["ts"] + event["dur"]) for event in events)

@@ -136,6 +136,31 @@ TEST(Forecast, GrowsWithTheSweepInAStraightLine) {
   EXPECT_NEAR(million.seconds / (1000 * thousand), 1, 1e-6);
 }
 
+// Qi et al. (ICLR 2024): weight gradients that are put off fill the drain of a flushed pipeline.
+TEST(Forecast, KnowsThatWeightGradientsMayWait) {
+  const sweep::Sweep sweep = parsed(R"(
+    network = { activation = "tanh", width = 64, depth = 40 }
+    data.batch = 256
+    sweep = { seed = { range = [0, 8] } })");
+  Costs costs = made_up_costs();
+  costs.set("float32 gram", {1e-9});  // as dear as the products
+  costs.set("float32 formed", {1e-9});
+  Request request;
+  request.stages = 4;
+  request.microbatches = 8;
+  request.bundle = 1;
+  const Circumstances here{.ranks = 4, .threads_here = 1, .link = {}};
+
+  // As part of the backward pass they would leave M / (M + P - 1) of the time at work, put off up to
+  // 3 M / (3 M + P - 1), if all three passes took equally long.
+  for (const char* schedule : {"1f1b", "zb_h1"}) {
+    request.schedule = schedule;
+    const double utilisation = decide(sweep, request, here, costs).best().forecast.utilisation;
+    EXPECT_GT(utilisation, 1.05 * 8 / 11) << schedule;
+    EXPECT_LT(utilisation, 24.0 / 27) << schedule;
+  }
+}
+
 TEST(Forecast, FeelsTheNetwork) {
   Request request;
   request.stages = 4;

@@ -61,7 +61,7 @@ TEST(Trace, OfASimulationHasEveryPassOnce) {
 
   std::set<std::tuple<int, Activity, std::int64_t>> passes;
   std::map<int, double> end;
-  for (const TraceEvent& event : trace_of(simulation)) {
+  for (const TraceEvent& event : trace_of(simulation, M)) {
     EXPECT_TRUE(passes.insert({event.rank, event.activity, event.microbatch}).second);
     EXPECT_GE(event.start_seconds, end[event.rank]);
     end[event.rank] = event.end_seconds;

@@ -114,6 +114,9 @@ class CostModel {
   /// The part of layer().backward of an observed layer that weight-gradient norms take, on one thread.
   double weight_gradient(const LayerWork& work) const;
 
+  /// The part of layer().backward that a pipeline puts off as a pass of its own.
+  double weight_pass(const LayerWork& work) const;
+
   /// Generates the weights of a layer.
   double weights(nn::Distribution distribution, int fan_in, int fan_out) const;
 

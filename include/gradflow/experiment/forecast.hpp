@@ -10,6 +10,7 @@
 #include "gradflow/experiment/plan.hpp"
 #include "gradflow/experiment/row.hpp"
 #include "gradflow/pipeline/simulator.hpp"
+#include "gradflow/pipeline/trace.hpp"
 
 namespace gradflow::experiment {
 
@@ -46,6 +47,11 @@ class Forecaster {
   /// @param most_actions  of one simulation, see stream_time
   Forecast of(const Plan& plan, std::int64_t most_actions);
 
+  /// The simulated timeline of the group with the largest share, in the events a run writes: the mean bundle
+  /// again and again, as many as keep to `most_events`, but one at least. Weights are generated in the
+  /// forward passes, and no event names its points.
+  std::vector<pipeline::TraceEvent> trace(const Plan& plan, std::int64_t most_events);
+
   static constexpr std::int64_t sampled_windows = 4;
 
  private:
@@ -59,9 +65,19 @@ class Forecaster {
     std::vector<double> weights;              ///< generated once per bundle, seconds per stage
   };
   struct Share;
+  /// What the largest share is to a pipeline: its mean bundle, again and again.
+  struct Stream {
+    std::vector<pipeline::StageCost> costs = {};  ///< of one microbatch
+    std::int64_t microbatches = 1;                ///< of a bundle
+    double bundles = 1;
+    double points = 1;
+    int stacked = 1;          ///< points in the largest bundle
+    bool is_sampled = false;  ///< not every point was looked at
+  };
 
   const Point& point(std::uint64_t index);
   Share sampled_share(const Plan& plan);
+  Stream stream_of(const Plan& plan);
   Price price(const nn::Bundle& bundle, Precision precision, const Plan& plan) const;
 
   const sweep::Sweep& sweep_;

@@ -115,7 +115,8 @@ class ActionStream {
 };
 
 /// The whole list of one stage that never waits: every weight pass is put off as long as the schedule lets
-/// it. @pre 0 <= stage < shape.stages
+/// it, but none beyond the beginning of a bundle, whose weights need the memory of the one before.
+/// @pre 0 <= stage < shape.stages
 Actions actions(const ScheduleRow& schedule, PipelineShape shape, int stage);
 
 /// The lists of all stages, by stage.

@@ -34,7 +34,7 @@ struct TraceEvent {
   double start_seconds = 0;
   double end_seconds = 0;
   TracedPoints points = nullptr;  ///< none where an activity belongs to no point
-  std::int64_t microbatch = -1;   ///< of the bundle (in a simulation: of the stream); -1: of none
+  std::int64_t microbatch = -1;   ///< of the bundle; -1: of none
 };
 
 /// What one rank does, as it happens: the first events, so that memory is bounded however long it runs.
@@ -85,8 +85,8 @@ class Traced {
   double start_seconds_;
 };
 
-/// What a simulated pipeline does: stage k is rank k of group 0.
-std::vector<TraceEvent> trace_of(const Simulation& simulation);
+/// What a simulated pipeline does: stage k is rank k of group 0. @param microbatches  of each bundle
+std::vector<TraceEvent> trace_of(const Simulation& simulation, std::int64_t microbatches);
 
 /// Events in the Chrome trace event format, for chrome://tracing or ui.perfetto.dev: one JSON document, a
 /// process per group and a thread per rank, times in microseconds.
@@ -98,6 +98,9 @@ std::string chrome_trace(std::span<const TraceEvent> events, std::size_t most_ev
 /// be a file of another kind that somebody needs. @collective
 /// @throws UserError on every rank, naming the option
 void require_trace_file(const mpi::Communicator& world, const std::filesystem::path& file);
+
+/// Writes events to a file. @throws Error if it cannot be written
+void write_trace(std::span<const TraceEvent> events, const std::filesystem::path& file);
 
 /// Writes the events of all ranks to one file, on rank 0. @collective
 /// @throws Error on every rank if it cannot be written
