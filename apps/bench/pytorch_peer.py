@@ -18,15 +18,21 @@ UNDERFLOW = [2.0**-10, 2.0**-17, 2.0**-25, 2.0**-134]
 
 
 def sizes(x):
-    """Mean square, mean, variance over mean square, mean and std of the log norms, mean cosine of two samples."""
+    """Mean square, mean and std of the log norms, mean cosine of two samples; the norms."""
     batch = x.shape[0]
     norms = torch.linalg.vector_norm(x, dim=1)
     q = norms.square().mean() / x.shape[1]
-    mean = x.mean()
     logs = norms.log2()
     direction = norms.reciprocal() @ x
     cosine = (direction.square().sum() - batch) / (batch * (batch - 1))
-    return [q, mean * q.rsqrt(), 1 - mean * mean / q, logs.mean(), logs.std(unbiased=False), cosine], norms
+    return [q, logs.mean(), logs.std(unbiased=False), cosine], norms
+
+
+def moments(x):
+    """Of a signal also mean and variance over mean square."""
+    row, norms = sizes(x)
+    mean = x.mean()
+    return row + [mean * row[0].rsqrt(), 1 - mean * mean / row[0]], norms
 
 
 class Statistics:
@@ -47,7 +53,7 @@ class Statistics:
             with torch.no_grad():
                 if layer == 0:
                     self.input_norms[0] = torch.linalg.vector_norm(inputs[0], dim=1)
-                self.preact[layer], _ = sizes(z)
+                self.preact[layer], _ = moments(z)
             if z.requires_grad:
                 z.register_hook(self.see_dgrad(layer))
 
@@ -56,7 +62,7 @@ class Statistics:
     def see_act(self, layer):
         def hook(module, inputs, h):
             with torch.no_grad():
-                row, norms = sizes(h)
+                row, norms = moments(h)
                 zero = h == 0
                 saturated = h.square() > 0.99  # tanh' = 1 - h^2 < 0.01
                 self.act[layer] = row + [zero.float().mean(), zero.all(dim=0).float().mean(), saturated.float().mean()]

@@ -13,6 +13,7 @@
 #include "gradflow/experiment/identity.hpp"
 #include "gradflow/experiment/network.hpp"
 #include "gradflow/nn/activation.hpp"
+#include "gradflow/nn/weight_gradient.hpp"
 #include "gradflow/stats/axes.hpp"
 #include "gradflow/stats/formats.hpp"
 #include "sample.hpp"
@@ -149,6 +150,7 @@ std::vector<std::pair<std::string, store::AttributeValue>> attributes_of(const s
   if (!also.empty()) attributes.emplace_back("statistics_also", fmt::format("{}", fmt::join(also, " ")));
   attributes.emplace_back("statistics_layers", std::get<std::string>(*sweep.fixed("statistics.layers")));
   attributes.emplace_back("saturation_threshold", nn::saturation_threshold);
+  attributes.emplace_back("weight_gradient_norms", std::string(nn::weight_gradient_rule));
   return attributes;
 }
 

@@ -142,6 +142,7 @@ class ResultFile(program.InFolder):
                          "openblas_version", "tbb_version", "numerics_identity", "sweep_file_xxh64"):
                 self.assertTrue(ds.attrs[name], name)
             self.assertEqual(ds.attrs["saturation_threshold"], 0.01)
+            self.assertIn("batch (fan_in + fan_out) < fan_in fan_out", ds.attrs["weight_gradient_norms"])
 
     def test_coordinates_hold_the_sweep(self):
         self.measure(SWEEP)

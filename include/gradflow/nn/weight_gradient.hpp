@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,13 @@ namespace gradflow::nn {
 constexpr bool uses_gram_matrices(int fan_in, int fan_out, int batch) {
   return double(batch) * (double(fan_in) + fan_out) < double(fan_in) * fan_out;
 }
+
+/// The same for a reader of a result file: from fan_in, fan_out and batch of a layer follows how it was
+/// measured.
+inline constexpr std::string_view weight_gradient_rule =
+    "from Gram matrices of the batch in float64 where batch (fan_in + fan_out) < fan_in fan_out, unless "
+    "their sum "
+    "cancels below 1e-10 of its absolute sum; else from dE/dW itself";
 
 /// What a dense layer knows of one point when it asks for gradient norms.
 struct DensePoint {
