@@ -18,6 +18,15 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// "Intel(R) Xeon(R) ...": hosts of a cluster may share a home, and numerics, but not a speed.
+std::string processor() {
+  std::ifstream cpus("/proc/cpuinfo");
+  for (std::string line; std::getline(cpus, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 1);
+  }
+  return " unknown processor";
+}
+
 bool is_directory_name(const char* text) { return text && *text; }
 
 /// Lengths a series may have: a number, two passes, or a table.
@@ -51,25 +60,25 @@ std::filesystem::path cost_cache_file() {
   return {};
 }
 
-Costs read_costs(const std::filesystem::path& file, const std::string& numerics) {
+Costs read_costs(const std::filesystem::path& file, const std::string& machine) {
   try {
     std::ifstream in(file);
     const Json json = Json::parse(in);
-    if (json.at("numerics").get<std::string>() != numerics) return {};
+    if (json.at("machine").get<std::string>() != machine) return {};
     return costs_of(json.at("seconds"));
   } catch (const Json::exception&) {
     return {};  // missing or corrupt: measured again
   }
 }
 
-std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& numerics,
+std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& machine,
                                        const Costs& costs) {
   if (file.empty()) return "neither XDG_CACHE_HOME nor HOME is set";
   std::error_code failure;
   std::filesystem::create_directories(file.parent_path(), failure);
   const std::filesystem::path written = fmt::format("{}.{}", file.string(), getpid());
   std::ofstream out(written);
-  out << Json{{"numerics", numerics}, {"seconds", costs.series()}}.dump(1) << '\n';
+  out << Json{{"machine", machine}, {"seconds", costs.series()}}.dump(1) << '\n';
   out.close();
   if (!out) return fmt::format("{} cannot be written", file.string());
   std::filesystem::rename(written, file, failure);
@@ -79,12 +88,12 @@ std::optional<std::string> write_costs(const std::filesystem::path& file, const 
 
 Costs costs_for(const std::vector<CostKinds>& kinds, bool measure_again, std::vector<std::string>& notes) {
   const std::filesystem::path file = cost_cache_file();
-  const std::string numerics = numerics_identity().text();
-  const Costs known = measure_again ? Costs{} : read_costs(file, numerics);
+  const std::string machine = numerics_identity().text() + ";" + processor();
+  const Costs known = measure_again ? Costs{} : read_costs(file, machine);
   Costs costs = known;
   for (const CostKinds& kind : kinds) measure_missing(costs, kind);
   if (costs == known) return costs;
-  if (const auto problem = write_costs(file, numerics, costs)) {
+  if (const auto problem = write_costs(file, machine, costs)) {
     notes.push_back(fmt::format("measured costs are not kept: {}", *problem));
   }
   return costs;

@@ -149,6 +149,7 @@ MISTAKES_ON_THE_COMMAND_LINE = {
     "unknown schedule": (["--schedule", "1f2b"], ["1f2b", "gpipe 1f1b zb_h1 streamed_1f1b"]),
     "stages is no number": (["--stages", "two"], ["--stages", "two", "auto"]),
     "stages of 0": (["--stages", "0"], ["--stages", "0", "auto"]),
+    "a bundle of nothing": (["--bundle", "0"], ["--bundle", '"0"', "a number from 1 or auto"]),
     "negative microbatches": (["--microbatches", "-1"], ["--microbatches", "-1"]),
     "threads of 0": (["--threads", "0"], ["--threads", "0"]),
     "more stages than ranks": (["--stages", "5"], ["--stages 5", "mpirun -n 5"]),

@@ -232,6 +232,26 @@ class Commands(program.InFolder):
         self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start, 10 * program.PATIENCE)
         self.assertEqual((plan["stages"], plan["microbatches"], plan["simulated"]), (16384, 48, True))
 
+    def test_plan_chooses_a_layout_for_4096_ranks(self):
+        start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        # 12 points are too few for the ranks: deep ones of many microbatches are cut, shallow ones are not.
+        for depth, batch, is_cut in ((10_000, 512, True), (12, 8, False)):
+            plan = json.loads(self.out("plan", "sweep.toml", "--set", f"network.depth={depth}", "--set", f"data.batch={batch}",
+                                       "--ranks", "4096", "--json", "--explain"))
+            self.assertEqual(plan["ranks"], 4096)
+            self.assertGreater(len(plan["candidates"]), 3)
+            self.assertEqual(plan["seconds"], plan["candidates"][plan["chosen"]]["seconds"])
+            self.assertGreater(plan["bytes_per_rank"], 0)
+            self.assertGreater(plan["file_bytes"], 0)
+            self.assertEqual(plan["stages"] > 1, is_cut)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start, 20 * program.PATIENCE)
+
+    def test_more_threads_than_processors_are_noted(self):
+        many = 2 * len(os.sched_getaffinity(0))
+        note = f"note.*{many} threads per rank, but only \\d+ CPUs for each: it will be slow"
+        self.assertRegex(self.out("plan", "sweep.toml", "--threads", many), note)
+        self.assertRegex(program.measure("sweep.toml", "out.h5", "--threads", many).stderr, note)
+
     def test_plan_says_which_batches_stay_whole(self):
         for setting, who in (('network.normalization=["batch"]', "every point takes its batch whole, not in 2"),
                              ('network.normalization=["none", "batch"]', "some points take their batch whole"),

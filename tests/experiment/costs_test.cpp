@@ -115,25 +115,25 @@ class CostCache : public testing::Test {
 TEST_F(CostCache, GivesBackWhatWasKept) {
   const Costs costs = made_up_costs();
 
-  EXPECT_FALSE(write_costs(file_, "numerics", costs));
+  EXPECT_FALSE(write_costs(file_, "machine", costs));
 
-  EXPECT_EQ(read_costs(file_, "numerics"), costs);  // JSON keeps every bit of a double
+  EXPECT_EQ(read_costs(file_, "machine"), costs);  // JSON keeps every bit of a double
 }
 
 TEST_F(CostCache, KnowsNothingOfOtherNumerics) {
-  write_costs(file_, "numerics", made_up_costs());
+  write_costs(file_, "machine", made_up_costs());
 
   EXPECT_EQ(read_costs(file_, "other numerics"), Costs{});
 }
 
 TEST_F(CostCache, DoesNotBelieveACorruptFile) {
-  EXPECT_EQ(read_costs(file_, "numerics"), Costs{}) << "missing";
-  for (const char* text : {"", "{", "[]", R"({"numerics": "numerics"})", R"({"numerics": 1, "seconds": {}})",
-                           R"({"numerics": "numerics", "seconds": {"float32 gram": "fast"}})",
-                           R"({"numerics": "numerics", "seconds": {"float32 gram": [-1]}})",
-                           R"({"numerics": "numerics", "seconds": {"float32 gram": [1, 2, 3]}})"}) {
+  EXPECT_EQ(read_costs(file_, "machine"), Costs{}) << "missing";
+  for (const char* text : {"", "{", "[]", R"({"machine": "machine"})", R"({"machine": 1, "seconds": {}})",
+                           R"({"machine": "machine", "seconds": {"float32 gram": "fast"}})",
+                           R"({"machine": "machine", "seconds": {"float32 gram": [-1]}})",
+                           R"({"machine": "machine", "seconds": {"float32 gram": [1, 2, 3]}})"}) {
     write(text);
-    EXPECT_EQ(read_costs(file_, "numerics"), Costs{}) << text;
+    EXPECT_EQ(read_costs(file_, "machine"), Costs{}) << text;
   }
 }
 
@@ -141,11 +141,11 @@ TEST_F(CostCache, SaysWhyItCannotBeWritten) {
   std::filesystem::create_directories(folder_);
   std::ofstream(folder_ / "gradflow") << "a file where a folder should be";
 
-  const auto problem = write_costs(file_, "numerics", made_up_costs());
+  const auto problem = write_costs(file_, "machine", made_up_costs());
 
   ASSERT_TRUE(problem);
   EXPECT_NE(problem->find(file_.string()), std::string::npos);
-  EXPECT_TRUE(write_costs({}, "numerics", made_up_costs()));
+  EXPECT_TRUE(write_costs({}, "machine", made_up_costs()));
 }
 
 TEST(CostMeasurement, MeasuresWhatIsMissingAndNothingElse) {

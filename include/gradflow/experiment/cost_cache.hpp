@@ -12,13 +12,13 @@ namespace gradflow::experiment {
 /// ~/.cache/gradflow/costs.json; empty if neither variable is set.
 std::filesystem::path cost_cache_file();
 
-/// Costs kept for these numerics (NumericsIdentity::text(): version, BLAS and its kernels, instruction set);
-/// none if the file is missing, cannot be understood, or was written under others.
-Costs read_costs(const std::filesystem::path& file, const std::string& numerics);
+/// Costs kept for this machine (NumericsIdentity::text(): version, BLAS and its kernels, instruction set; and
+/// the model of the processor); none if the file is missing, cannot be understood, or was written on another.
+Costs read_costs(const std::filesystem::path& file, const std::string& machine);
 
 /// Replaces the file, by a rename, so that a reader never meets half of it.
 /// @return  why it could not be written, if so: a note, not an error
-std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& numerics,
+std::optional<std::string> write_costs(const std::filesystem::path& file, const std::string& machine,
                                        const Costs& costs);
 
 /// The costs of these kinds on this machine, from the cache as far as it knows them; what is measured is
