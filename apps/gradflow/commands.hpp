@@ -95,6 +95,9 @@ int threads_per_rank(const mpi::Communicator& world);
 /// Ranks, threads and memory as they are here, and the default network. @collective
 experiment::Circumstances circumstances_of(const mpi::Communicator& world);
 
+/// "signals kept every 577 and 24 layers, weights generated again"
+std::string what_is_kept(const pipeline::Checkpointing& checkpointing);
+
 /// What --trace names; empty without it. @throws UserError if it names nothing
 std::string trace_file(const std::optional<std::string>& name);
 

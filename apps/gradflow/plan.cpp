@@ -129,15 +129,6 @@ Answer answer(const sweep::Sweep& sweep, const experiment::Request& request, con
   return answer;
 }
 
-/// "signals kept every 577 and 24 layers, weights generated again"
-std::string decision(const pipeline::Checkpointing& checkpointing) {
-  return fmt::format("{}, weights {}",
-                     checkpointing.keeps_tapes() ? "signals of every layer kept"
-                                                 : fmt::format("signals kept every {} layers",
-                                                               fmt::join(checkpointing.spans, " and ")),
-                     checkpointing.keep_weights ? "kept" : "generated again");
-}
-
 std::string stages_of(const pipeline::Layout& layout) {
   return fmt::format("{} pipelines of {} stages{}", layout.full_groups(), layout.stages,
                      layout.leftover() ? fmt::format(" and one of {}", layout.leftover()) : "");
@@ -173,7 +164,7 @@ void print(const sweep::Sweep& sweep, const Answer& answer, bool explain) {
   fmt::print("  statistics    {} variables per point\n", answer.statistics);
   fmt::print("  memory        about {} per rank of {} (point {}): {}\n",
              readable_bytes(answer.largest.use.total()), readable_bytes(plan.memory.limit),
-             answer.largest.point, decision(answer.largest.use.checkpointing));
+             answer.largest.point, what_is_kept(answer.largest.use.checkpointing));
   fmt::print("  result file   about {}\n", readable_bytes(answer.file_bytes));
   fmt::print("  time          about {} on cores like this one, {:.0f} % of it at work\n",
              readable_seconds(forecast.seconds), 100 * forecast.utilisation);

@@ -63,13 +63,17 @@ void require_threads(const mpi::Communicator& world, const experiment::Request& 
                               *request.threads, most));
 }
 
-void print_plan(const experiment::Plan& plan, std::uint64_t points, int ranks_here) {
+void print_plan(const sweep::Sweep& sweep, const experiment::Plan& plan, std::uint64_t points,
+                int ranks_here) {
   const pipeline::Layout& layout = plan.layout;
   fmt::print(stderr, "{} points on {} {} of {} {}{}, {} threads each, {}\n", points, layout.full_groups(),
              layout.full_groups() == 1 ? "pipeline" : "pipelines", layout.stages,
              layout.stages == 1 ? "stage" : "stages",
              layout.leftover() ? fmt::format(" and one of {}", layout.leftover()) : "", plan.threads,
              plan.schedule->name);
+  const experiment::MemoryUse use = experiment::largest_use(sweep, plan).use;
+  fmt::print(stderr, "memory about {} per rank: {}\n", readable_bytes(use.total()),
+             what_is_kept(use.checkpointing));
   for (const std::string& note : plan.notes) fmt::print(stderr, "note: {}\n", note);
   fmt::print(stderr, "{}", note_on_binding(ranks_here));
 }
@@ -115,7 +119,7 @@ int run(const mpi::Communicator& world, const RunArguments& arguments) {
   if (seconds_left) options.seconds_left = *seconds_left;
   options.progress = [&, begun = false](std::uint64_t finished, std::uint64_t points) mutable {
     if (!std::exchange(begun, true))
-      print_plan(plan, points, ranks_here);  // a run that is refused says nothing else
+      print_plan(sweep, plan, points, ranks_here);  // a run that is refused says nothing else
     line.show(finished, points);
   };
 

@@ -147,6 +147,14 @@ int threads_per_rank(const mpi::Communicator& world) {
       1, std::min(usable_threads(), int(std::thread::hardware_concurrency()) / world.ranks_on_this_host()));
 }
 
+std::string what_is_kept(const pipeline::Checkpointing& checkpointing) {
+  return fmt::format("{}, weights {}",
+                     checkpointing.keeps_tapes() ? "signals of every layer kept"
+                                                 : fmt::format("signals kept every {} layers",
+                                                               fmt::join(checkpointing.spans, " and ")),
+                     checkpointing.keep_weights ? "kept" : "generated again");
+}
+
 std::string trace_file(const std::optional<std::string>& name) {
   if (name && name->empty())
     throw UserError("--trace: read \"\"; expected the name of a file, such as trace.json");

@@ -1,6 +1,7 @@
 """Memory: the same bits however little is kept, a peak as predicted, and a limit that cannot be kept is refused."""
 import json
 import os
+import re
 import unittest
 
 import program
@@ -59,14 +60,17 @@ class Memory(program.InFolder):
         program.measure(sweep, "reference.h5", "--threads", "1", "--bundle", "1")
         expected = results.one_hash("reference.h5")
         for ranks, *options in LAYOUTS:
-            for number, (limit, plan) in enumerate(decisions(sweep, *options, ranks=ranks)):
+            taken = set()
+            for limit, plan in decisions(sweep, *options, ranks=ranks):
                 with self.subTest(ranks=ranks, options=options, decision=name_of(plan)):
                     # The process is a little larger or smaller every time; the decision is the plan's or the next.
-                    program.measure(sweep, "out.h5", "--memory", str(limit + (1 << 20)), *options, ranks=ranks)
+                    ended = program.measure(sweep, "out.h5", "--memory", str(limit + (1 << 20)), *options, ranks=ranks)
+                    taken.add(re.search(r"memory about .* per rank: (.*)", ended.stderr)[1])
                     self.assertEqual(results.one_hash("out.h5"), expected, results.differences("reference.h5", "out.h5"))
                     os.unlink("out.h5")
-                if number == 3:
-                    break
+            self.assertIn("signals of every layer kept, weights kept", taken)
+            self.assertIn("signals of every layer kept, weights generated again", taken)
+            self.assertTrue(any(kept.startswith("signals kept every") for kept in taken), taken)
 
     def test_less_is_kept_as_the_limit_falls(self):
         sweep = self.write("sweep.toml", DEEP.format(depth=20000, width=64, batch=64))
