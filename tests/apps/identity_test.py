@@ -1,4 +1,6 @@
 """The same bits for any layout: ranks, stages, groups, threads, schedules, microbatches, bundles, and in how many runs."""
+import itertools
+import random
 import re
 import unittest
 
@@ -334,6 +336,32 @@ LAYOUTS = {
 }
 
 
+CHOICES = {
+    "ranks": (None, 2, 3, 4),
+    "--stages": (1, 2, 3, 4),
+    "--threads": (1, 2, 3),
+    "--schedule": ("gpipe", "1f1b", "zb_h1", "streamed_1f1b"),
+    "--microbatches": (1, 2, 4),
+    "--bundle": (1, 3, "auto"),
+}
+
+
+def every_pair_of_choices():
+    """Few layouts in which every two choices that go together meet: the one of 200 random ones that has most new pairs."""
+    chance = random.Random(7)
+    pairs_of = lambda layout: set(itertools.combinations(layout.items(), 2))
+    is_possible = lambda layout: layout["--stages"] <= (layout["ranks"] or 1)
+    draw = lambda: {name: chance.choice(values) for name, values in CHOICES.items()}
+    missing = set().union(*(pairs_of(dict(zip(CHOICES, values))) for values in itertools.product(*CHOICES.values())
+                            if is_possible(dict(zip(CHOICES, values)))))
+    while missing:
+        layout = max(filter(is_possible, (draw() for _ in range(200))), key=lambda layout: len(pairs_of(layout) & missing))
+        if not pairs_of(layout) & missing:
+            continue
+        missing -= pairs_of(layout)
+        yield (layout["ranks"], *(str(word) for name, value in layout.items() if name != "ranks" for word in (name, value)))
+
+
 class OneHash(program.InFolder):
     def reference(self, sweep):
         program.measure(sweep, "reference.h5", "--threads", "1")
@@ -366,6 +394,12 @@ class OneHash(program.InFolder):
     def test_ranks_stages_and_groups(self):
         sweep = self.write("sweep.toml", MANY_SHAPES)
         self.assert_same_bits(sweep, LAYOUTS["ranks"] + LAYOUTS["stages"] + LAYOUTS["groups"])
+
+    def test_every_pair_of_choices(self):
+        layouts = list(every_pair_of_choices())
+        self.assertLess(len(layouts), 30)
+        self.assert_same_bits(self.write("sweep.toml", ANY_BLOCK + 'network.activation = ["tanh", "relu"]\ndata.batch = [40, 128]'),
+                              layouts)
 
     def test_threads_schedules_and_microbatches(self):
         sweep = self.write("sweep.toml", MANY_SHAPES)
