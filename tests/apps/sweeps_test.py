@@ -5,15 +5,20 @@ import unittest
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 import program
 
-SWEEPS = sorted((Path(__file__).parents[2] / "jobs" / "sweeps").glob("*.toml"))
+FOLDER = Path(__file__).parents[2] / "jobs" / "sweeps"
+SWEEPS = sorted(FOLDER.glob("*.toml"))
+
+QUESTIONS = """batch_norm bias_shift depth_against_width dying_relu forget_bias glorot_2010 isometry library_gains lstm_memory
+number_formats phase_diagram quickstart random_walk residual_atlas shattered_gradients shattering_grid underflow""".split()
 
 
 class Sweeps(program.InFolder):
     def test_plan_accepts_every_one(self):
-        self.assertGreater(len(SWEEPS), 3)
+        self.assertEqual([sweep.stem for sweep in SWEEPS], QUESTIONS)
         for sweep in SWEEPS:
             with self.subTest(sweep.stem):
                 ended = program.run("plan", sweep, "--json")
@@ -34,6 +39,21 @@ class Sweeps(program.InFolder):
                     self.assertEqual(set(file["status"][:]), {1})
                 ended = program.run("report", f"{sweep.stem}.h5", "-o", f"{sweep.stem}.html")
                 self.assertEqual(ended.returncode, program.COMPLETE, ended.stderr)
+
+    def test_gradient_of_sigmoid_is_one_straight_line_over_ten_thousand_layers(self):
+        program.measure(FOLDER / "underflow.toml", "out.h5", "--set", "seed=0")
+        with h5py.File("out.h5") as file:
+            layer = file["layer"][()]
+            sigmoid, relu = file["dgrad_log10_norm_mean"][()]
+        steps = {name: np.diff(norm) / np.diff(layer) for name, norm in (("sigmoid", sigmoid), ("relu", relu))}
+        for name, step in steps.items():
+            self.assertTrue(np.isfinite(step).all(), name)
+            # Steps of ten layers are independent and nearly normal: no break among a thousand is beyond 6 deviations.
+            self.assertLess(abs(step - step.mean()).max(), 6 * step.std(), name)
+        of_layer = 0.626992 + 0.274 / 128  # as the file's comment says
+        self.assertLess(abs(steps["sigmoid"].mean() - of_layer), 4 * steps["sigmoid"].std() / len(layer) ** 0.5)
+        self.assertLess(sigmoid[0], -6200)
+        self.assertGreater(relu[0], 1400)
 
     def test_every_one_says_what_it_asks(self):
         for sweep in SWEEPS:
