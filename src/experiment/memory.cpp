@@ -174,6 +174,9 @@ struct LayerBytes {
     const double numbers = weights + work.matrices * present.points * bias;
     const double objects = work.matrices * (block_object_bytes + present.points * block_point_bytes);
     block = objects + (work.tied ? 0 : numbers);
+    // An orthogonal matrix comes from a square one in float64 and its factors.
+    const bool orthogonal = work.network.init.scheme->distribution == nn::Distribution::orthogonal;
+    generation = orthogonal ? 2.0 * sizeof(double) * std::max(in, out) * std::max(in, out) : 0;
     tied_weights = work.tied ? numbers : 0;
     tape = present.rows * (work.row_bytes(in) + (work.taped_signals - 1) * work.row_bytes(out)) +
            work.taped_signals * signal_object_bytes;
@@ -190,6 +193,7 @@ struct LayerBytes {
   int in;
   int out;
   double block;         ///< with weights and biases, unless they are those of every block
+  double generation;    ///< while the weights are made
   double tied_weights;  ///< with biases, of every block together
   double tape;          ///< of one microbatch
   double measurement;   ///< of all points, while one microbatch goes through
@@ -268,7 +272,7 @@ struct Demand {
     if (is_observed && !in_one_piece) accumulated += bytes.accumulated;
     stage.weight_bytes += bytes.block;
     stage.tape_bytes += tape;
-    stage.largest_weight_bytes = std::max(stage.largest_weight_bytes, bytes.block);
+    stage.largest_weight_bytes = std::max(stage.largest_weight_bytes, bytes.block + bytes.generation);
     stage.largest_tape_bytes = std::max(stage.largest_tape_bytes, tape);
     const double in = bytes.in;
     const double out = bytes.out;

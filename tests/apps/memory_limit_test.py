@@ -15,12 +15,23 @@ DEEP = """
 [network]
 depth = {depth}
 width = {width}
-activation = "tanh"
 [init]
 sigma_w = 1.2
 [data]
 batch = {batch}
 """
+
+# Whatever takes memory in a way of its own: further settings, and ranks with their options.
+OF_EVERY_KIND = [
+    (dict(depth=3000, width=64, batch=64), [], None, []),
+    (dict(depth=300, width=256, batch=100), ['statistics.preset="full"'], None, []),
+    (dict(depth=200, width=500, batch=16), ['run.precision="float64"'], None, []),
+    (dict(depth=500, width=128, batch=64), ['network.block="lstm"', 'network.input="gaussian"'], None, []),
+    (dict(depth=300, width=256, batch=100), ['network.block="residual"', 'network.normalization="layer"'], None, []),
+    (dict(depth=100, width=512, batch=32), ['init.scheme="orthogonal"'], None, []),
+    (dict(depth=300, width=128, batch=32), ["init.sigma_w=[0.5, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]"], None, []),
+    (dict(depth=600, width=256, batch=128), [], 2, ["--stages", "2", "--microbatches", "4"]),
+]
 
 # A layer of the wide networks alone takes more than LIMIT.
 TOO_WIDE = """
@@ -44,9 +55,10 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 """
 
 
-def peak_bytes(*arguments):
-    """Largest resident size of the program alone."""
-    command = [sys.executable, "-I", "-S", "-c", SMALL, program.GRADFLOW, *map(str, arguments)]
+def peak_bytes(*arguments, ranks=None):
+    """Largest resident size of the largest rank."""
+    launcher = [] if ranks is None else [program.MPIEXEC, "-q", "-n", ranks, "--oversubscribe", "--bind-to", "none"]
+    command = [sys.executable, "-I", "-S", "-c", SMALL, *map(str, [*launcher, program.GRADFLOW, *arguments])]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -56,12 +68,14 @@ class MemoryLimit(program.InFolder):
             return {name: file[name][()] for name in ("status", "failure_code", "failure_layer")}
 
     def test_the_peak_is_the_plan_s(self):
-        for depth, width, batch in ((3000, 64, 64), (300, 256, 100), (200, 500, 16)):
-            sweep = self.write("sweep.toml", DEEP.format(depth=depth, width=width, batch=batch))
-            for options in ((), ("--memory", "90M")):
-                with self.subTest(depth=depth, width=width, batch=batch, options=options):
-                    plan = json.loads(program.run("plan", sweep, "--json", *options).stdout)
-                    measured = peak_bytes("run", sweep, "-o", "out.h5", *options)
+        for shape, settings, ranks, layout in OF_EVERY_KIND:
+            sweep = self.write("sweep.toml", DEEP.format(**shape))
+            sets = [word for setting in settings for word in ("--set", setting)]
+            for limit in ((), ("--memory", "120M")):
+                with self.subTest(shape=shape, settings=settings, ranks=ranks, limit=limit):
+                    options = [*sets, *layout, *limit]
+                    plan = json.loads(program.run("plan", sweep, "--json", *options, ranks=ranks).stdout)
+                    measured = peak_bytes("run", sweep, "-o", "out.h5", *options, ranks=ranks)
                     os.unlink("out.h5")
                     self.assertLess(abs(plan["bytes_per_rank"] / measured - 1), 0.10, f"{measured} bytes at most, {plan}")
                     self.assertLessEqual(measured, 1.1 * plan["memory_limit"])

@@ -26,7 +26,7 @@ struct StageDemand {
   double in_flight = 1;              ///< microbatches that have gone forward and not come back, at the most
   double weight_bytes = 0;           ///< of all blocks
   double tape_bytes = 0;             ///< of all blocks, one microbatch
-  double largest_weight_bytes = 0;   ///< of one block
+  double largest_weight_bytes = 0;   ///< of one block, while they are made
   double largest_tape_bytes = 0;     ///< of one block, one microbatch
   double state_bytes = 0;            ///< of the largest signal between two blocks, one microbatch
   double forward_operations = 0;     ///< of all blocks, without statistics
