@@ -9,6 +9,7 @@
 #include "gradflow/core/blas.hpp"
 #include "gradflow/core/errors.hpp"
 #include "gradflow/core/memory.hpp"
+#include "gradflow/hdf5/handle.hpp"
 #include "gradflow/mpi/agreement.hpp"
 #include "gradflow/mpi/environment.hpp"
 
@@ -132,6 +133,7 @@ int main(int argc, char** argv) {
     if (chosen.reading) return mpi::launch_rank() == 0 ? contained(*chosen.reading) : Exit::complete;
     const bool tries = mpi::launch_rank_on_host() == 0;  // one rank for all of its host
     const std::string complaint = tries ? complaint_of(chosen.tried_before) : "";
+    hdf5::prepare_library();  // before MPI
     mpi::Environment environment(argc, argv);
     return execute(chosen.command, complaint);
   } catch (const UserError& error) {

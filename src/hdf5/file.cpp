@@ -51,15 +51,15 @@ void require_hard_link(hid_t file, const std::string& name) {
 File File::create(const std::filesystem::path& path) {
   const PropertyList access = access_properties();
   const PropertyList creation = creation_properties();
-  return File(FileHandle(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()),
-                         "cannot create " + path.string()));
+  return File(path, FileHandle(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()),
+                               "cannot create " + path.string()));
 }
 
 File File::open_read_only(const std::filesystem::path& path) {
   require_sound_superblock(path);
   const PropertyList access = access_properties();
   return File(
-      FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "cannot open " + path.string()));
+      path, FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "cannot open " + path.string()));
 }
 
 bool File::is_hdf5(const std::filesystem::path& path) {
@@ -70,8 +70,8 @@ bool File::is_hdf5(const std::filesystem::path& path) {
 File File::open_shared(const std::filesystem::path& path, const mpi::Communicator& ranks) {
   const PropertyList access = access_properties();
   check(H5Pset_fapl_mpio(access.get(), ranks.handle(), MPI_INFO_NULL), "cannot choose MPI-IO");
-  return File(FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()),
-                         "cannot open " + path.string() + " through MPI-IO"));
+  return File(path, FileHandle(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()),
+                               "cannot open " + path.string() + " through MPI-IO"));
 }
 
 // HDF5 fails on a path of which a part but the last is missing or no group.

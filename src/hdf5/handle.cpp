@@ -11,7 +11,9 @@ herr_t append_frame(unsigned, const H5E_error2_t* frame, void* text) {
   auto& account = *static_cast<std::string*>(text);
   if (frame->desc != nullptr && *frame->desc != '\0') {
     account += account.empty() ? "" : ": ";
-    account += frame->desc;
+    for (const char* c = frame->desc; *c != '\0'; ++c) {
+      if (*c != '\n') account += *c;  // after the time of day
+    }
   }
   return 0;
 }

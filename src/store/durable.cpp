@@ -17,7 +17,7 @@ namespace {
 }  // namespace
 
 DiskSync::DiskSync(const std::filesystem::path& file)
-    : descriptor_(open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
+    : file_(file), descriptor_(open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
   if (descriptor_ < 0) raise("cannot open " + file.string());
 }
 
@@ -26,11 +26,11 @@ DiskSync::~DiskSync() {
 }
 
 void DiskSync::data() const {
-  if (fdatasync(descriptor_) != 0) raise("cannot bring data to the disk");
+  if (fdatasync(descriptor_) != 0) raise("cannot bring data of " + file_.string() + " to the disk");
 }
 
 void DiskSync::all() const {
-  if (fsync(descriptor_) != 0) raise("cannot bring a file to the disk");
+  if (fsync(descriptor_) != 0) raise("cannot bring " + file_.string() + " to the disk");
 }
 
 bool claim_last_word(const std::filesystem::path& file) {

@@ -9,8 +9,10 @@ namespace gradflow::store {
 class DiskSync {
  public:
   explicit DiskSync(const std::filesystem::path& file);
-  DiskSync(DiskSync&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  DiskSync(DiskSync&& other) noexcept
+      : file_(std::move(other.file_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
   DiskSync& operator=(DiskSync&& other) noexcept {
+    std::swap(file_, other.file_);
     std::swap(descriptor_, other.descriptor_);
     return *this;
   }
@@ -22,6 +24,7 @@ class DiskSync {
   void all() const;
 
  private:
+  std::filesystem::path file_;
   int descriptor_;
 };
 

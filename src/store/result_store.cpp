@@ -99,16 +99,32 @@ std::string room_left(const std::string& path) {
   return fmt::format("; {:.4g} MiB are free there", double(space.available) / double(1 << 20));
 }
 
-/// @throws Error saying which points could not be written, ToldError if another rank already says so
+std::string refusal(const std::string& path, const std::string& what, const Error& error) {
+  return fmt::format(
+      "{}: cannot {}{}: {}; every point committed before is intact: mend the cause and continue with the "
+      "same "
+      "command",
+      path, what, room_left(path), error.what());
+}
+
+/// For rank 0 alone, while the others wait for its answer. @throws Error that names the file
 template <class Act>
-void writing(const std::string& path, const std::string& points, const Act& act) {
+void beginning(const std::string& path, const Act& act) {
   try {
     act();
   } catch (const Error& error) {
-    const std::string text = fmt::format(
-        "{}: cannot write {}{}: {}; every point committed before is intact: mend the cause and "
-        "continue with the same command",
-        path, points, room_left(path), error.what());
+    throw Error(refusal(path, "begin", error));
+  }
+}
+
+/// @param what  "write points 0 to 63"
+/// @throws Error that names the file and this, ToldError if another rank already says so
+template <class Act>
+void going_on(const std::string& path, const std::string& what, const Act& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    const std::string text = refusal(path, what, error);
     if (claim_last_word(path)) throw Error(text);
     throw ToldError(text);
   }
@@ -173,9 +189,12 @@ void ResultStore::State::open_file(const std::filesystem::path& name) {
     const std::filesystem::path target = followed(name);
     require_no_directory(target);
     lock = LockFile::acquire(target);
-    Continuation begin = create_or_continue(
-        target, schema, {options.allow_mixed_numerics, options.retry_failed, options.wanted});
     path = target.string();
+    Continuation begin;
+    beginning(path, [&] {
+      begin = create_or_continue(target, schema,
+                                 {options.allow_mixed_numerics, options.retry_failed, options.wanted});
+    });
     unfinished = std::move(begin.unfinished);
     forget = std::move(begin.forget);
     found = begin.found;
@@ -190,8 +209,10 @@ void ResultStore::State::open_file(const std::filesystem::path& name) {
     if (writes) file.emplace(path, writers, schema.columns);
   });
   mpi::on_root(world, [&] {  // before anybody measures
-    file->forget(forget);
-    file->record_launch(options.launch);
+    beginning(path, [&] {
+      file->forget(forget);
+      file->record_launch(options.launch);
+    });
   });
 }
 
@@ -206,7 +227,7 @@ std::shared_ptr<const std::vector<int>> ResultStore::State::layers_of(std::uint6
 void ResultStore::State::close_block() {
   if (block.empty()) return;
   const std::vector<MeasuredPoint> points = block.take();
-  writing(path, of(points), [&] { write_own_rows(points); });
+  going_on(path, "write " + of(points), [&] { write_own_rows(points); });
   hand_in(pieces_of(points));
 }
 
@@ -263,7 +284,7 @@ bool ResultStore::State::collect() {
 
 void ResultStore::State::commit() {
   const std::vector<FinishedPoint> points = ledger.take_finished();
-  writing(path, of(points), [&] {
+  going_on(path, "write " + of(points), [&] {
     log_failures(path, schema, points);
     file->commit(points);
   });
@@ -338,7 +359,9 @@ void ResultStore::finish() {
 void ResultStore::close() {
   State& s = *state_;
   finish();
-  if (s.file) s.file->close();
+  going_on(s.path, "close the file", [&] {
+    if (s.file) s.file->close();
+  });
   s.file.reset();
   s.world.barrier();  // the lock outlives every writer
   s.lock.reset();

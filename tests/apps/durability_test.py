@@ -6,6 +6,7 @@ Called as: durability_test.py GRADFLOW MPIEXEC FAILING_DISK.so [short | full] [u
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,8 @@ DEEP = SWEEP.replace("depth = 20", "depth = 1100").replace("width = 16", "width 
 KILLS = 50 if FULL else 5
 KILLS_OF_ONE = 20 if FULL else 2
 FULL_DISKS = 10 if FULL else 2
+REASON = {"write": "No space left", "fdatasync": "Input/output error", "fsync": "Input/output error",
+          "close": "Input/output error", "rename": "Input/output error"}
 LONG = 120  # seconds nothing here takes, however loaded the machine
 
 
@@ -169,24 +172,102 @@ class Durability(program.InFolder):
             with self.subTest(stages=stages, rank=only):
                 self.begin(20, DEEP) if deep else self.begin(40)
                 writes = chance.randint(30, 300)
-                environment = {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_WRITES": str(writes),
-                               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-                if only:
-                    environment["FAILING_DISK_RANK"] = only
-                process = self.start("--stages", stages, ranks=2, env=environment)
-                _, err = process.communicate(timeout=LONG)
-                told = [line for line in err.splitlines() if line.startswith("gradflow: ")]
-
-                self.assertEqual(process.returncode, program.FAILED, err)
-                self.assertEqual(len(told), 1, err)
-                self.assertRegex(told[0], r"rank \d: .*out\.h5: cannot write points? \d+")
-                self.assertIn("continue with the same command", told[0])
+                told = self.fails("write", writes, only=only, ranks=2, stages=stages)
+                self.assertRegex(told, r"rank \d: .*out\.h5: cannot write points? \d+")
+                self.assertIn("continue with the same command", told)
                 self.assertEqual(program.run("verify", "out.h5").returncode, program.FAILED)
                 before = self.acknowledged()
                 self.assertEqual(self.lost(*before), 0)
-                print(f"disk full after {writes} writes: {len(before[0])} of {self.points} points committed, 0 lost; {told[0]}")
+                print(f"disk full after {writes} writes: {len(before[0])} of {self.points} points committed, 0 lost; {told}")
                 self.finish()
 
+    def fails(self, call, after, file=".h5", only=None, ranks=2, stages=1):
+        """The one message of a run that ends because these calls fail after so many."""
+        environment = {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_CALL": call, "FAILING_DISK_CALLS": str(after),
+                       "FAILING_DISK_FILE": file,
+                       "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        if only is not None:
+            environment["FAILING_DISK_RANK"] = str(only)
+        process = self.start("--stages", stages, ranks=ranks, env=environment)
+        _, err = process.communicate(timeout=LONG * program.PATIENCE)
+        told = [line for line in err.splitlines() if line.startswith("gradflow: ")]
+        self.assertEqual(process.returncode, program.FAILED, err)
+        self.assertEqual(len(told), 1, err)
+        return told[0]
+
+    def test_disk_that_fails_before_the_file_has_its_name_leaves_nothing(self):
+        self.begin(4)
+        for call, counts in (("write", (0, 1, 5)), ("fsync", (0,)), ("close", (0,)), ("rename", (0,))):
+            for after in counts:
+                for ranks in (1, 2, 4):
+                    with self.subTest(call=call, after=after, ranks=ranks):
+                        told = self.fails(call, after, file=".h5.part", ranks=ranks)
+
+                        self.assertRegex(told, r"^gradflow: .*out\.h5.*" + REASON[call])
+                        self.assertEqual([name for name in os.listdir() if name.startswith("out.h5")], [])
+                        print(f"{call} fails at {ranks} ranks after {after}: {told}")
+        self.finish()
+
+    def test_folder_that_is_not_brought_to_the_disk(self):
+        # The name may be gone after a crash; until then the file is whole, and has no point.
+        self.begin(4)
+        told = self.fails("fsync", 0, file=os.getcwd())
+        self.assertRegex(told, re.escape(os.getcwd()) + ".*" + REASON["fsync"])
+        self.assertEqual(self.committed(), 0)
+        self.finish()
+
+    def test_disk_that_fails_when_a_launch_is_noted(self):
+        self.begin(4)
+        for after in (0, 1, 5):
+            told = self.fails("write", after)
+            self.assertRegex(told, r"^gradflow: out\.h5: cannot begin; .* MiB are free there: ")
+            self.assertEqual(self.committed(), 0)
+        self.finish()
+
+    def test_sync_that_fails_in_mid_run(self):
+        # Of rank 0 the first sync belongs to the launch, before anybody measures. Then every block of 64 points has
+        # two on the first rank of its group, for its rows and for their status, and one on the others.
+        syncs = {(60, SWEEP): ((1, 1, None, (0, 1, 2)), (2, 1, None, (3,)), (4, 1, 2, (0, 3))),
+                 (20, DEEP): ((2, 2, 1, (1,)), (4, 2, None, (2,)), (4, 2, 3, (0,)))}
+        for sweep, cases in syncs.items():
+            self.begin(*sweep)
+            for ranks, stages, only, counts in cases:
+                for after in counts:
+                    with self.subTest(ranks=ranks, stages=stages, only=only, after=after):
+                        told = self.fails("fdatasync", after, only=only, ranks=ranks, stages=stages)
+
+                        self.assertRegex(told, r"^gradflow: .*out\.h5: .*" + REASON["fdatasync"])
+                        self.assertIn("continue with the same command", told)
+                        before = self.acknowledged()
+                        self.assertEqual(self.lost(*before), 0)
+                        print(f"fdatasync fails at {ranks} ranks, {stages} stages, after {after}: {len(before[0])} of "
+                              f"{self.points} points committed, 0 lost; {told}")
+                        self.finish()
+                        self.assertEqual(results.rows("out.h5", before[0]), before[1])
+                        os.unlink("out.h5")
+
+    def test_longer_sweep_that_does_not_get_the_name_leaves_the_old_file(self):
+        self.begin(8)
+        self.write("sweep.toml", SWEEP.format(4))
+        program.measure("sweep.toml", "out.h5")
+        before = results.contents("out.h5")
+        self.write("sweep.toml", SWEEP.format(8))
+        for call, after in (("write", 0), ("write", 20), ("fsync", 0), ("close", 0), ("rename", 0)):
+            with self.subTest(call=call, after=after):
+                self.assertRegex(self.fails(call, after, file=".h5.part"), r"out\.h5.*" + REASON[call])
+                self.assertEqual(results.contents("out.h5"), before)
+                self.assertFalse(os.path.exists("out.h5.part"))
+        self.finish()
+
+    def test_close_of_what_is_on_the_disk_loses_nothing(self):
+        # Open MPI says nothing of it, and need not: every point was brought to the disk before.
+        self.begin(4)
+        environment = {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_CALL": "close"}
+        process = self.start(ranks=2, env=environment)
+        _, err = process.communicate(timeout=LONG * program.PATIENCE)
+        self.assertIn(process.returncode, (program.COMPLETE, program.FAILED), err)
+        self.assertEqual(self.committed(), self.points)
+        self.finish()
 
     def full_file_system(self, moment):
         """A run on a file system of its own that another program fills up; how many points are committed."""

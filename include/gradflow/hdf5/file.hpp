@@ -40,14 +40,15 @@ class File {
 
   /// Closes and tells of a failure. Datasets must be closed before. @collective if the file was opened by
   /// open_shared
-  void close() { handle_.close("cannot close the file"); }
+  void close() { handle_.close("cannot close " + path_.string()); }
 
   /// Leaves the file open for the rest of the process, because closing a shared file waits for every rank.
   void abandon() noexcept { handle_.abandon(); }
 
  private:
-  explicit File(FileHandle handle) : handle_(std::move(handle)) {}
+  File(std::filesystem::path path, FileHandle handle) : path_(std::move(path)), handle_(std::move(handle)) {}
 
+  std::filesystem::path path_;
   FileHandle handle_;
 };
 

@@ -9,6 +9,9 @@ namespace gradflow::hdf5 {
 
 /// Readies the library for this process: errors are raised instead of printed, and nothing is closed at exit,
 /// where closing a shared file would wait for ranks that are gone. Every door of this module calls it first.
+///
+/// Called before MPI starts it keeps HDF5 from closing its files in MPI_Finalize too, where HDF5 1.10.8 does
+/// not survive a file that a full disk did not let it close.
 void prepare_library();
 
 /// @throws Error with `what` and HDF5's own account of the failed call
