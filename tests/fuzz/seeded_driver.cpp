@@ -1,5 +1,7 @@
-// libFuzzer's place where there is no clang: FUZZER RUNS SEED CORPUS, each run one entry of the corpus with a
-// few seeded changes. The same numbers make the same runs. A crash leaves what made it in ./crash.
+// libFuzzer's place where there is no clang: FUZZER SECONDS SEED CORPUS, the corpus first and then, run after
+// run, one entry of it with a few seeded changes. The same seed makes the same sequence of runs everywhere;
+// how far one gets in it depends on the machine. A crash leaves what made it in ./crash.
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -92,18 +94,23 @@ void keep(const Bytes& bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return std::fprintf(stderr, "usage: %s RUNS SEED CORPUS\n", argv[0]), 2;
+  if (argc != 4) return std::fprintf(stderr, "usage: %s SECONDS SEED CORPUS\n", argv[0]), 2;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
   const std::vector<Bytes> corpus = read_all(argv[3]);
   for (const Bytes& bytes : corpus) {
     if (run(bytes) != 0) return 1;
   }
   Mutator mutator(corpus, unsigned(std::atoi(argv[2])));
-  for (long n = 0; n < std::atol(argv[1]); ++n) {
+  long n = 0;
+  for (; n == 0 || seconds() < std::atof(argv[1]); ++n) {
     const Bytes bytes = mutator.next();
     if (std::getenv("GRADFLOW_FUZZ_KEEP")) keep(bytes);  // for what ends the process at once
     if (run(bytes) == 0) continue;
     keep(bytes);
-    return std::fprintf(stderr, "run %ld fails; its input is in ./crash\n", n), 1;
+    return std::fprintf(stderr, "run %ld of seed %s fails; its input is in ./crash\n", n, argv[2]), 1;
   }
-  std::printf("%s runs, 0 findings\n", argv[1]);
+  std::printf("%zu entries of the corpus and %ld runs in %.1f s, 0 findings\n", corpus.size(), n, seconds());
 }

@@ -14,8 +14,8 @@
 #include "gradflow/core/errors.hpp"
 
 /// What the targets of tests/fuzz have in common. A target is one function of a file's bytes; libFuzzer calls
-/// it with bytes that reach new code (clang, -DGRADFLOW_FUZZ=ON), seeded_driver.cpp with a fixed number of
-/// seeded changes to the corpus.
+/// it with bytes that reach new code (clang, -DGRADFLOW_FUZZ=ON), seeded_driver.cpp with seeded changes to
+/// the corpus.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size);
 
 namespace gradflow::fuzz {
