@@ -86,7 +86,7 @@ stats::Columns run_fact_columns() {
        .long_name =
            "time since the bundle before was finished, shared by the points of a bundle, on the first stage",
        .units = "s",
-       .formula = "",
+       .formula = "(t(bundle) - t(bundle before)) / (points of the bundle)",
        .per_layer = false,
        .extra_dimension = "",
        .run_fact = true}};

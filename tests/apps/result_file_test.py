@@ -1,4 +1,5 @@
 """The result file opened with what users have: xarray (both engines), h5py, ncdump, h5dump."""
+import os
 import subprocess
 import unittest
 
@@ -27,6 +28,15 @@ seed = { range = [0, 3] }
 
 RAGGED = SWEEP.replace("depth = 6\n", "").replace("[sweep]\n", "[sweep]\nnetwork.depth = [3, 6]\n")
 
+# What has variables of its own: blocks, stacked levels, ragged depths, a parameter of a named value, data.
+SWEEPS_OF_EVERY_KIND = (
+    'normalization = "batch"',
+    'block = "residual"',
+    'block = "highway"',
+    'block = "gru"',
+    'block = "lstm"\nstack = 2\ninput = "gaussian"',
+)
+
 # DESIGN 3.3, dense block. The last entries of a row share its dimensions.
 DOCUMENTED = {
     ("point",): "status checksum point_hash failure_code failure_layer sigma_w seed wall_seconds "
@@ -52,6 +62,10 @@ DOCUMENTED = {
 
 INTEGERS = {"status": np.int8, "failure_code": np.int8, "failure_layer": np.int32, "checksum": np.uint64,
             "point_hash": np.uint64, "seed": np.uint64}
+
+
+def text_of(value):
+    return value.decode() if isinstance(value, bytes) else value
 
 
 class ResultFile(program.InFolder):
@@ -119,7 +133,8 @@ class ResultFile(program.InFolder):
         self.measure(SWEEP)
         for ds in self.each_engine():
             for name, variable in ds.variables.items():
-                self.assertTrue(variable.attrs.get("long_name") or variable.attrs.get("run_fact"), name)
+                self.assertTrue(variable.attrs.get("long_name"), name)
+                self.assertTrue(variable.attrs.get("units"), name)
             for dimensions in (("point", "layer"), ("point", "layer", "format")):
                 for name in DOCUMENTED[dimensions].split():
                     self.assertEqual(ds[name].attrs["units"], "1", name)
@@ -131,6 +146,24 @@ class ResultFile(program.InFolder):
             self.assertEqual(ds.wall_seconds.attrs["run_fact"], 1)
             self.assertEqual(list(ds.status.attrs["flag_values"]), [0, 1, 2])
             self.assertEqual(ds.status.attrs["flag_meanings"], "not_done done failed")
+
+    def test_nothing_in_a_file_is_without_long_name_units_and_formula(self):
+        for kind in SWEEPS_OF_EVERY_KIND:
+            with self.subTest(kind):
+                self.measure(SWEEP.replace("[network]\n", "[network]\n" + kind + "\n"))
+                with h5py.File("out.h5") as file:
+                    described = {name: {key: text_of(value) for key, value in variable.attrs.items()}
+                                 for name, variable in file.items()
+                                 if b"not a netCDF variable" not in variable.attrs.get("NAME", b"")}
+                statistics = {name for name, told in described.items() if told["gradflow_role"] == "statistic"}
+                self.assertGreater(len(statistics), 50)
+                for name, told in described.items():
+                    self.assertTrue(told.get("long_name"), name)
+                    self.assertTrue(told.get("units"), name)
+                    if name in statistics or name == "checksum":
+                        self.assertTrue(told.get("formula"), name)
+                        self.assertTrue(told.get("coordinates"), name)
+                os.unlink("out.h5")
 
     def test_root_attributes_tell_how_it_was_made(self):
         self.measure(SWEEP)
