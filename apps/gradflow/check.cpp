@@ -154,7 +154,15 @@ double measured_drift(const mpi::Communicator& world, const std::filesystem::pat
   return world.broadcast(drift);
 }
 
+void require_folder(const std::filesystem::path& folder) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(folder, unknown)) return;
+  throw UserError(
+      fmt::format("{}: expected a folder that exists, to write a small file in", folder.string()));
+}
+
 int check(const mpi::Communicator& world, const std::filesystem::path& folder) {
+  mpi::on_root(world, [&] { require_folder(folder); });
   const int ranks_here = world.ranks_on_this_host();
   if (world.rank() == 0) print_machine(world.size(), ranks_here);
   print_binding(world);

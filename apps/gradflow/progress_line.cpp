@@ -24,10 +24,15 @@ ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO) != 0) {}
 void ProgressLine::show(std::uint64_t finished, std::uint64_t points) {
   const Clock::time_point now = Clock::now();
   const bool first = !first_finished_;
-  if (first) first_finished_ = finished;
+  if (first) {
+    first_finished_ = finished;
+    start_ = now;
+  }
+  const bool at_the_end = finished == points && finished != shown_;
   const double since_last = std::chrono::duration<double>(now - last_).count();
-  if (!first && !terminal_ && finished != points && since_last < batch_log_interval_seconds) return;
+  if (!first && !terminal_ && !at_the_end && since_last < batch_log_interval_seconds) return;
   last_ = now;
+  shown_ = finished;
 
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const std::string text =

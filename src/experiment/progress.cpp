@@ -20,7 +20,9 @@ ProgressReports::ProgressReports(const mpi::Communicator& world, const pipeline:
       points_(points),
       show_(std::move(show)),
       reports_(layout.place_of(world.rank()).stage == 0),
-      of_group_(world.rank() == 0 ? std::size_t(layout.groups()) : 0) {}
+      of_group_(world.rank() == 0 ? std::size_t(layout.groups()) : 0) {
+  if (world.rank() == 0) show_(already_, points_);
+}
 
 void ProgressReports::send(Report report) {
   mpi::Buffer bytes(sizeof report);

@@ -259,6 +259,7 @@ class BadInput(program.InFolder):
                                     ("run",): ["SWEEP.toml"], ("run", "sweep.toml"): ["--output"],
                                     ("list", "activation"): ["activations"],
                                     ("show", "nowhere.h5"): ["nowhere.h5"], ("plan", "nowhere.toml"): ["nowhere.toml"],
+                                    ("check", "nowhere"): ["nowhere", "folder"],
                                     ("report", "nowhere.h5", "-o", "r.html"): ["nowhere.h5"]}.items():
             with self.subTest(arguments):
                 self.assert_refused(expected, *arguments)

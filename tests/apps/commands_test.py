@@ -3,8 +3,12 @@ import html.parser
 import json
 import math
 import os
+import platform
+import pty
 import re
 import resource
+import subprocess
+import time
 import unittest
 from pathlib import Path
 
@@ -368,12 +372,29 @@ class Commands(program.InFolder):
                 self.assertRegex(text, rf"(?m)^  {re.escape(name)} +\S", catalogue)
 
     def test_check_answers_for_this_machine(self):
-        for ranks in (None, 2):
+        (self.folder / "results").mkdir()
+        host, cpus = re.escape(platform.node()), len(os.sched_getaffinity(0))
+        version = self.out("--version").strip()
+        for ranks in (1, 2, 3):
             with self.subTest(ranks=ranks):
-                text = self.out("check", ".", ranks=ranks)
-                for line in (r"MPI +", r"numerics +", r"rank 0 .*CPUs in its mask", r"known answer +.*: right"):
-                    self.assertRegex(text, line)
-                self.assertEqual([path.name for path in self.folder.glob("*.*")], ["sweep.toml"])
+                text = self.out("check", "results", ranks=ranks)
+                for line in (rf"gradflow_version +{re.escape(version)}", r"gradflow_commit +\S+", r"compiler +\S+ \d+\.\d+\S*",
+                             r"mpi_version +\S.* v\d+\.\d+\.\d+", r"hdf5_version +\d+\.\d+\.\d+", r"openblas_version +OpenBLAS \d+\.\d+\S*",
+                             r"tbb_version +\d+\.\d+\S*", r"BLAS build +pthread, one thread per call",
+                             rf"numerics +gradflow {re.escape(version)}; OpenBLAS \S+ on \w+; .+",
+                             rf"MPI +{ranks} ranks, {ranks} on this host",
+                             rf"parallel HDF5 +{ranks} ranks wrote and read each other's rows in results: right",
+                             r"locks +a second writer is kept out"):
+                    self.assertRegex(text, rf"(?m)^  {line}$")
+                self.assertEqual(re.findall(rf"(?m)^  rank (\d+) +{host}: {cpus} CPUs in its mask$", text), [*map(str, range(ranks))])
+                drift = re.search(r"(?m)^  known answer +orthogonal .* norms to (\S+) \(allowed 1e-12\): right$", text)
+                self.assertTrue(0 < float(drift[1]) < 1e-12, text)  # some rounding there must be in 24 products
+                self.assertEqual(list((self.folder / "results").iterdir()), [])
+
+    def test_check_sees_what_a_rank_may_use(self):
+        one = min(os.sched_getaffinity(0))
+        text = subprocess.run(["taskset", "-c", str(one), program.GRADFLOW, "check", "."], check=True, capture_output=True, text=True)
+        self.assertRegex(text.stdout, r"(?m)^  rank 0 .*: 1 CPUs in its mask$")
 
     def test_verify_names_the_point_that_is_torn(self):
         program.measure("sweep.toml", "out.h5")
@@ -388,6 +409,25 @@ class Commands(program.InFolder):
             self.assertEqual(ended.returncode, program.FAILED, ended.stderr)
         self.assertEqual(json.loads(ended.stdout)["torn"], [2])
         self.assertRegex(program.run("verify", "out.h5").stdout, r"(?m)^.*point 2\b.*torn|torn.*\b2\b")
+
+    def test_verify_counts_what_is_complete(self):
+        program.measure("sweep.toml", "out.h5")
+        self.assertEqual(self.out("verify", "out.h5"), "out.h5: 12 of 12 points done and intact\n")
+        self.assertEqual(json.loads(self.out("verify", "--json", "out.h5")),
+                         {"points": 12, "done": 12, "failed": 0, "not_done": 0, "torn": [], "complete": True})
+        with h5py.File("out.h5", "r+") as file:
+            file["status"][3:5] = 0
+            file["status"][7] = 2
+            file["checksum"][8] += np.uint64(1)
+
+        text, numbers = (program.run("verify", *option, "out.h5") for option in ([], ["--json"]))
+        self.assertEqual((text.returncode, numbers.returncode), (program.FAILED, program.FAILED))
+        found = json.loads(numbers.stdout)
+        self.assertEqual(found["points"], 12)
+        self.assertEqual((found["not_done"], found["complete"]), (2, False))
+        self.assertIn(8, found["torn"])
+        self.assertEqual(found["done"] + found["failed"] + found["not_done"] + len(found["torn"]), 12)
+        self.assertRegex(text.stdout, rf"^out.h5: {found['done']} of 12 points done and intact.*, 2 not done\n")
 
     def test_weights_of_zero_are_a_configuration_like_any_other(self):
         program.measure("sweep.toml", "out.h5", "--set", "init.sigma_w=[1, 0, 2]", "--set", "seed=0")
@@ -453,12 +493,59 @@ class Commands(program.InFolder):
         self.assertIn("notes.h5 is not a gradflow result file", ended.stderr)
         self.assertFalse((self.folder / "out.html").exists())
 
+    def on_a_terminal(self, *arguments):
+        """What a run writes on a terminal, with the seconds since its start."""
+        ours, its = pty.openpty()
+        start = time.monotonic()
+        process = subprocess.Popen([program.GRADFLOW, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=its)
+        os.close(its)
+        written = []
+        while True:
+            try:
+                text = os.read(ours, 4096)
+            except OSError:  # the terminal has nobody left
+                break
+            written.append((time.monotonic() - start, text.decode()))
+        os.close(ours)
+        self.assertEqual(process.wait(), program.COMPLETE, written)
+        return written
+
+    def test_progress_on_a_terminal_is_one_line_with_rate_and_time_left(self):
+        longer = SWEEP.replace("width = 16", "width = 128").replace("batch = 8", "batch = 64").replace("[0, 3]", "[0, 500]")
+        self.write("sweep.toml", longer)
+        shown = re.compile(r"^\033\[K(\d+) / 2000 points \((\S+) %\)(?:, (\S+) points/s, (\S+) (ms|s|min.*) left)?$")
+        seen = []
+        for seconds, text in self.on_a_terminal("run", "sweep.toml", "-o", "out.h5", "--threads", "1"):
+            for line in text.split("\r"):
+                found = shown.search(line.strip("\n"))
+                if found:
+                    seen.append((seconds, *found.groups()))
+        self.assertEqual(seen[0][1:], ("0", "0.0", None, None, None))
+        self.assertEqual(seen[-1][1:3], ("2000", "100.0"))
+        finished = [int(line[1]) for line in seen]
+        self.assertEqual(finished, sorted(finished))
+        told = [line for line in seen if line[3]]
+        self.assertGreater(len(told), 1, seen)
+        for seconds, done, percent, rate, left, unit in told:
+            done, rate = int(done), float(rate)
+            self.assertAlmostEqual(float(percent), done / 20, delta=0.051)
+            # The run is younger than the process, which spent some time before; the rate has three digits.
+            self.assertGreaterEqual(rate * seconds, 0.99 * done)
+            if unit == "s":
+                self.assertAlmostEqual(float(left), (2000 - done) / rate, delta=0.06 + 0.006 * float(left))
+
     def test_progress_in_a_batch_log_is_plain_lines(self):
         ended = program.measure("sweep.toml", "out.h5", ranks=2)
         self.assertNotIn("\r", ended.stderr)
         self.assertNotIn("\033", ended.stderr)
         self.assertRegex(ended.stderr, r"(?m)^12 / 12 points \(100\.0 %\)")
         self.assertEqual(ended.stderr.count("12 of 12 points done"), 1)
+        lines = [line for line in ended.stderr.splitlines() if " / 12 points" in line]
+        self.assertEqual(lines[0], "0 / 12 points (0.0 %)")
+        self.assertRegex(lines[-1], r"^12 / 12 points \(100\.0 %\), \S+ points/s, 0 ms left$")
+        self.assertEqual(len(lines), 2)
+        again = program.measure("sweep.toml", "out.h5", ranks=2)
+        self.assertEqual([line for line in again.stderr.splitlines() if " / 12 points" in line], ["12 / 12 points (100.0 %)"])
 
 
 if __name__ == "__main__":
