@@ -3,6 +3,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 import unittest
 
@@ -18,6 +19,7 @@ RECTANGLE = long_sweeps.rectangle(seeds=100)
 RAGGED = long_sweeps.ragged(seeds=100)
 DEEP = long_sweeps.deep(seeds=100)
 EVERY_KIND = long_sweeps.every_kind(seeds=60)
+LONGER = long_sweeps.rectangle(seeds=1000).replace("width = 32", "width = 96")
 
 # Points of a moment, then one of many seconds.
 QUICK_THEN_LONG = """
@@ -166,6 +168,74 @@ class Interruption(program.InFolder):
                 self.continue_and_check(RAGGED, ranks=2)
                 os.unlink("out.h5")
 
+    def start_for(self, seconds, ranks=None):
+        """A run of that age, in an empty folder; its first moments belong to the loader, the next to MPI."""
+        if os.path.exists("out.h5"):
+            os.unlink("out.h5")
+        process = program.start("run", "sweep.toml", "-o", "out.h5", ranks=ranks)
+        self.addCleanup(lambda: process.poll() is None and program.kill(process))
+        time.sleep(seconds)
+        return process
+
+    def test_signal_before_mpi_is_up(self):
+        self.write("sweep.toml", RECTANGLE)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            codes = []
+            for moment in (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4):
+                with self.subTest(signal=number, moment=moment):
+                    process = self.start_for(program.PATIENCE * moment)
+                    process.send_signal(number)
+                    _, err = process.communicate(timeout=60 * program.PATIENCE)
+
+                    codes.append(process.returncode)
+                    if process.returncode == -number:  # main had not yet begun
+                        self.assertEqual([name for name in os.listdir() if name.startswith("out.h5")], [])
+                        self.assertEqual(err, "")
+                        continue
+                    self.assertEqual(process.returncode, program.RESUMABLE, err)
+                    self.assertEqual(err.count("continue with the same command"), 1)
+                    self.assertLess(self.committed().sum(), POINTS)
+            self.assertIn(program.RESUMABLE, codes, "the run hears of a signal")
+            program.measure("sweep.toml", "out.h5")
+            self.assert_equals_undisturbed(RECTANGLE)
+
+    def test_signal_to_every_rank_before_mpi_is_up(self):
+        self.write("sweep.toml", RECTANGLE)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            codes = []
+            for moment in (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2):
+                with self.subTest(signal=number, moment=moment):
+                    process = self.start_for(0, ranks=2)
+                    self.assertTrue(program.wait_until(lambda: len(program.ranks_of(process)) == 2, 60, pause=0.001))
+                    time.sleep(program.PATIENCE * moment)
+                    ranks = program.ranks_of(process)
+                    program.signal_each(ranks, number)
+                    _, err = process.communicate(timeout=60 * program.PATIENCE)
+
+                    codes.append(process.returncode)
+                    self.assertTrue(program.wait_until(lambda: not any(map(program.is_running, ranks)), 10))
+                    self.assertNotEqual(process.returncode, program.COMPLETE, err)
+                    if process.returncode == program.RESUMABLE:
+                        self.assertEqual(err.count("continue with the same command"), 1)
+                    self.assertLess(self.committed().sum(), POINTS)
+            self.assertIn(program.RESUMABLE, codes, "the run hears of a signal")
+            program.measure("sweep.toml", "out.h5", ranks=3)
+            self.assert_equals_undisturbed(RECTANGLE)
+
+    def test_signal_to_mpirun_before_mpi_is_up(self):
+        self.write("sweep.toml", RECTANGLE)
+        for moment in (0, 0.02, 0.05, 0.1, 0.3):
+            with self.subTest(moment=moment):
+                process = self.start_for(program.PATIENCE * moment, ranks=2)
+                ranks = program.ranks_of(process) if process.poll() is None else []
+                process.send_signal(signal.SIGTERM)
+                _, err = process.communicate(timeout=60 * program.PATIENCE)
+
+                self.assertNotEqual(process.returncode, program.COMPLETE, err)
+                self.assertTrue(program.wait_until(lambda: not any(map(program.is_running, ranks)), 10))
+                program.measure("sweep.toml", "out.h5", ranks=2)
+                self.assert_equals_undisturbed(RECTANGLE)
+
     def test_term_under_mpirun_leaves_a_file_that_continues(self):
         # mpirun passes the signal on a second late, kills a second later, and ends with a status of its own.
         self.write("sweep.toml", RECTANGLE)
@@ -255,6 +325,36 @@ class Interruption(program.InFolder):
 
         later = {**os.environ, "SLURM_JOB_END_TIME": str(int(time.time()) + 3600)}
         self.assertEqual(program.run("run", "sweep.toml", "-o", "out.h5", env=later).returncode, program.COMPLETE)
+
+    def test_run_ends_by_itself_before_the_slurm_job_does(self):
+        self.write("sweep.toml", LONGER)
+        seconds, codes = 3, [program.RESUMABLE]  # a slow machine has only just started after 3 s
+        while codes[-1] == program.RESUMABLE:
+            end = time.time() + seconds
+            job = {**os.environ, "SLURM_JOB_END_TIME": str(int(end))}
+            before = self.committed().sum()
+            ended = program.run("run", "sweep.toml", "-o", "out.h5", "--max-time", "10h", ranks=2, env=job)
+            codes.append(ended.returncode)
+            if ended.returncode == program.RESUMABLE:
+                self.assertIn("stopped early: continue with the same command", ended.stderr)
+                self.assertGreaterEqual(self.committed().sum(), before)
+                self.assertLess(time.time() - end, 2 * program.PATIENCE, "nothing is begun that does not fit")
+            seconds *= 2
+        self.assertEqual(codes[-1], program.COMPLETE)
+        self.assertIn(program.RESUMABLE, codes[1:], "the sweep takes longer than 3 s")
+        self.assert_equals_undisturbed(LONGER)
+
+    def test_max_time_counts_from_the_start_of_the_process(self):
+        # exec keeps the process and its age, as a slow loader would.
+        self.write("sweep.toml", RECTANGLE)
+        command = [program.GRADFLOW, "run", "sweep.toml", "-o", "out.h5", "--max-time", "3s"]
+        ended = subprocess.run(["sh", "-c", 'sleep 3; exec "$@"', "sh", *command], capture_output=True, text=True)
+
+        self.assertEqual(ended.returncode, program.RESUMABLE, ended.stderr)
+        self.assertIn("continue with the same command", ended.stderr)
+        self.assertEqual(self.committed().sum(), 0)
+        program.measure("sweep.toml", "out.h5")
+        self.assert_equals_undisturbed(RECTANGLE)
 
     def test_max_time_ends_with_75_until_all_is_done(self):
         self.write("sweep.toml", RECTANGLE)
