@@ -219,7 +219,7 @@ class Commands(program.InFolder):
         kept = cache.read_text()
         cache.write_text("{ corrupt")
         self.out("plan", "sweep.toml", env=environment)
-        self.assertEqual(json.loads(cache.read_text())["numerics"], json.loads(kept)["numerics"])
+        self.assertEqual(json.loads(cache.read_text())["machine"], json.loads(kept)["machine"])
         self.out("plan", "sweep.toml", "--measure-again", env=environment)
         self.assertNotEqual(cache.read_text(), kept)
 

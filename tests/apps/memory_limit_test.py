@@ -77,7 +77,9 @@ class MemoryLimit(program.InFolder):
                     plan = json.loads(program.run("plan", sweep, "--json", *options, ranks=ranks).stdout)
                     measured = peak_bytes("run", sweep, "-o", "out.h5", *options, ranks=ranks)
                     os.unlink("out.h5")
-                    self.assertLess(abs(plan["bytes_per_rank"] / measured - 1), 0.10, f"{measured} bytes at most, {plan}")
+                    self.assertLess(measured / plan["bytes_per_rank"], 1.10, f"{measured} bytes at most, {plan}")
+                    if ranks is None:  # a stage whose neighbour is late holds fewer microbatches than it may
+                        self.assertLess(plan["bytes_per_rank"] / measured, 1.10, f"{measured} bytes at most, {plan}")
                     self.assertLessEqual(measured, 1.1 * plan["memory_limit"])
 
     def test_points_beyond_the_memory_are_left_out_and_measured_when_there_is_more(self):
