@@ -50,6 +50,12 @@ REASON = {"write": "No space left", "fdatasync": "Input/output error", "fsync": 
 LONG = 120  # seconds nothing here takes, however loaded the machine
 
 
+def failing(call, after, file=".h5"):
+    """The environment of a program whose disk fails; see failing_disk.c."""
+    return {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_CALL": call, "FAILING_DISK_CALLS": str(after),
+            "FAILING_DISK_FILE": file, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 class Durability(program.InFolder):
     def begin(self, seeds, sweep=SWEEP):
         self.points = 10 * seeds
@@ -183,15 +189,16 @@ class Durability(program.InFolder):
 
     def fails(self, call, after, file=".h5", only=None, ranks=2, stages=1):
         """The one message of a run that ends because these calls fail after so many."""
-        environment = {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_CALL": call, "FAILING_DISK_CALLS": str(after),
-                       "FAILING_DISK_FILE": file,
-                       "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        environment = failing(call, after, file)
         if only is not None:
             environment["FAILING_DISK_RANK"] = str(only)
         process = self.start("--stages", stages, ranks=ranks, env=environment)
         _, err = process.communicate(timeout=LONG * program.PATIENCE)
+        return self.one_message(process.returncode, err)
+
+    def one_message(self, code, err):
         told = [line for line in err.splitlines() if line.startswith("gradflow: ")]
-        self.assertEqual(process.returncode, program.FAILED, err)
+        self.assertEqual(code, program.FAILED, err)
         self.assertEqual(len(told), 1, err)
         return told[0]
 
@@ -259,11 +266,24 @@ class Durability(program.InFolder):
                 self.assertFalse(os.path.exists("out.h5.part"))
         self.finish()
 
+    def test_joined_file_that_cannot_be_completed_is_not_left(self):
+        self.write("sweep.toml", SWEEP.format(4))
+        for shard in (1, 2):
+            program.measure("sweep.toml", f"{shard}.h5", "--shard", f"{shard}/2")
+        before = sorted(os.listdir())
+        for call, after in (("write", 0), ("write", 20), ("fsync", 0), ("close", 0), ("rename", 0)):
+            for command in (("merge", "1.h5", "2.h5", "-o", "out.h5"), ("finalize", "1.h5", "out.h5")):
+                with self.subTest(command=command[0], call=call, after=after):
+                    ended = program.run(*command, env=failing(call, after, ".h5.part"))
+
+                    told = self.one_message(ended.returncode, ended.stderr)
+                    self.assertRegex(told, r"out\.h5.*" + REASON[call])
+                    self.assertEqual(sorted(os.listdir()), before)
+
     def test_close_of_what_is_on_the_disk_loses_nothing(self):
         # Open MPI says nothing of it, and need not: every point was brought to the disk before.
         self.begin(4)
-        environment = {**os.environ, "LD_PRELOAD": FAILING_DISK, "FAILING_DISK_CALL": "close"}
-        process = self.start(ranks=2, env=environment)
+        process = self.start(ranks=2, env=failing("close", 0))
         _, err = process.communicate(timeout=LONG * program.PATIENCE)
         self.assertIn(process.returncode, (program.COMPLETE, program.FAILED), err)
         self.assertEqual(self.committed(), self.points)
