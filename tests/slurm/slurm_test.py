@@ -139,7 +139,7 @@ class EveryEnd(UnderSlurm):
 
     def test_a_time_limit_hits(self):
         # Slurm's shortest limit is a minute: every message waits longer here.
-        slower = str(15 * int(SLOW))
+        slower = str(40 * int(SLOW))
         for script, environment in (("several_nodes", {}), ("several_nodes", {"LAUNCHER": "mpirun"})):
             with self.subTest(environment):
                 job = self.submit(script, "--time=1", "--signal=B:USR1@20", GRADFLOW_SEND_DELAY_MICROSECONDS=slower,
