@@ -246,8 +246,7 @@ Continuation continue_file(const fs::path& path, const FileSchema& schema, const
 /// @throws UserError naming two points of the sweep that are the same, which the hash could not tell apart
 /// later
 void require_distinct(const FileSchema& schema) {
-  std::vector<std::uint64_t> hashes(schema.points);
-  for (std::uint64_t point = 0; point < schema.points; ++point) hashes[point] = schema.point_hash(point);
+  const std::vector<std::uint64_t> hashes = point_hashes(schema, 0, schema.points);
   std::vector<std::uint64_t> sorted = hashes;
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());

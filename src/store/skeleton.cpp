@@ -277,7 +277,7 @@ void Skeleton::write_records() {
   Dataset hash = variable<std::uint64_t>(names::point_hash, {names::point});
   describe(hash, names::roles::record, "what a point is: hash of its keys and values");
   for_each_part(schema_.points, points_per_write, [&](std::uint64_t first, std::uint64_t points) {
-    store::write(hash, {{first}, {points}}, values_of(schema_.point_hash, first, points));
+    store::write(hash, {{first}, {points}}, point_hashes(schema_, first, points));
   });
 
   Dataset code = variable<std::int8_t>(names::failure_code, {names::point}, hdf5::Space::zero);

@@ -55,7 +55,8 @@ using AttributeValue = std::variant<std::string, double, std::int64_t>;
 struct FileSchema {
   std::string title;
   std::uint64_t points = 0;
-  std::function<std::uint64_t(std::uint64_t point)> point_hash;  ///< no two points of a sweep are equal
+  /// No two points of a sweep are equal. Several threads may call it at once.
+  std::function<std::uint64_t(std::uint64_t point)> point_hash;
   std::vector<Coordinate> coordinates;
   StoredLayers layers;
   std::vector<LayerCoordinate> layer_coordinates = {};
@@ -78,6 +79,10 @@ struct FileSchema {
 
 /// The stored layers of one point.
 std::vector<int> layers_of(const FileSchema& schema, std::uint64_t point);
+
+/// Those of points first to first + points - 1. The threads share them: a million points have a million
+/// hashes.
+std::vector<std::uint64_t> point_hashes(const FileSchema& schema, std::uint64_t first, std::uint64_t points);
 
 inline bool is_ragged(const FileSchema& schema) { return std::holds_alternative<LayersOf>(schema.layers); }
 
