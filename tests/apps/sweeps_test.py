@@ -45,11 +45,18 @@ class Sweeps(program.InFolder):
         with h5py.File("out.h5") as file:
             layer = file["layer"][()]
             sigmoid, relu = file["dgrad_log10_norm_mean"][()]
+            self.assertEqual(file["dgrad_dead_sample_fraction"][()].max(), 0)  # they would not be in the mean
+            self.assertTrue(np.isfinite(file["dgrad_log10_norm_std"][()]).all(), "of every sample")
         steps = {name: np.diff(norm) / np.diff(layer) for name, norm in (("sigmoid", sigmoid), ("relu", relu))}
         for name, step in steps.items():
             self.assertTrue(np.isfinite(step).all(), name)
             # Steps of ten layers are independent and nearly normal: no break among a thousand is beyond 6 deviations.
             self.assertLess(abs(step - step.mean()).max(), 6 * step.std(), name)
+            # Both halves have one slope, and what is left beside the line through both ends is a Brownian bridge: beyond
+            # 2.5 once in 130,000 (Kolmogorov).
+            first, second = np.array_split(step, 2)
+            self.assertLess(abs(first.mean() - second.mean()), 4 * 2 * step.std() / len(step) ** 0.5, name)
+            self.assertLess(abs(np.cumsum(step - step.mean())).max(), 2.5 * step.std() * len(step) ** 0.5, name)
         of_layer = 0.626992 + 0.274 / 128  # as the file's comment says
         self.assertLess(abs(steps["sigmoid"].mean() - of_layer), 4 * steps["sigmoid"].std() / len(layer) ** 0.5)
         self.assertLess(sigmoid[0], -6200)
