@@ -99,11 +99,11 @@ std::string room_left(const std::string& path) {
   return fmt::format("; {:.4g} MiB are free there", double(space.available) / double(1 << 20));
 }
 
+/// @param what  could not be done: "write points 0 to 63"
 std::string refusal(const std::string& path, const std::string& what, const Error& error) {
   return fmt::format(
       "{}: cannot {}{}: {}; every point committed before is intact: mend the cause and continue with the "
-      "same "
-      "command",
+      "same command",
       path, what, room_left(path), error.what());
 }
 

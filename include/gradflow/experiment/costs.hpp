@@ -114,7 +114,8 @@ class CostModel {
   /// The part of layer().backward of an observed layer that weight-gradient norms take, on one thread.
   double weight_gradient(const LayerWork& work) const;
 
-  /// The part of layer().backward that a pipeline puts off as a pass of its own.
+  /// The part of layer().backward that a pipeline puts off as a pass of its own, in seconds; 0 for a layer
+  /// whose statistics nobody stores (Qi et al., ICLR 2024: the W pass).
   double weight_pass(const LayerWork& work) const;
 
   /// Generates the weights of a layer.

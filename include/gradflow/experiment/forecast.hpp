@@ -49,7 +49,7 @@ class Forecaster {
 
   /// The simulated timeline of the group with the largest share, in the events a run writes: the mean bundle
   /// again and again, as many as keep to `most_events`, but one at least. Weights are generated in the
-  /// forward passes, and no event names its points.
+  /// forward passes, and no event names its points. @pre most_events > 0
   std::vector<pipeline::TraceEvent> trace(const Plan& plan, std::int64_t most_events);
 
   static constexpr std::int64_t sampled_windows = 4;

@@ -19,8 +19,7 @@ constexpr bool uses_gram_matrices(int fan_in, int fan_out, int batch) {
 /// measured.
 inline constexpr std::string_view weight_gradient_rule =
     "from Gram matrices of the batch in float64 where batch (fan_in + fan_out) < fan_in fan_out, unless "
-    "their sum "
-    "cancels below 1e-10 of its absolute sum; else from dE/dW itself";
+    "their sum cancels below 1e-10 of its absolute sum; else from dE/dW itself";
 
 /// What a dense layer knows of one point when it asks for gradient norms.
 struct DensePoint {

@@ -85,7 +85,8 @@ class Traced {
   double start_seconds_;
 };
 
-/// What a simulated pipeline does: stage k is rank k of group 0. @param microbatches  of each bundle
+/// What a simulated pipeline does: stage k is rank k of group 0. @param microbatches  of each bundle, at
+/// least 1
 std::vector<TraceEvent> trace_of(const Simulation& simulation, std::int64_t microbatches);
 
 /// Events in the Chrome trace event format, for chrome://tracing or ui.perfetto.dev: one JSON document, a
@@ -99,7 +100,7 @@ std::string chrome_trace(std::span<const TraceEvent> events, std::size_t most_ev
 /// @throws UserError on every rank, naming the option
 void require_trace_file(const mpi::Communicator& world, const std::filesystem::path& file);
 
-/// Writes events to a file. @throws Error if it cannot be written
+/// Writes events to a file, as chrome_trace(). @throws Error if it cannot be written
 void write_trace(std::span<const TraceEvent> events, const std::filesystem::path& file);
 
 /// Writes the events of all ranks to one file, on rank 0. @collective

@@ -80,8 +80,8 @@ struct FileSchema {
 /// The stored layers of one point.
 std::vector<int> layers_of(const FileSchema& schema, std::uint64_t point);
 
-/// Those of points first to first + points - 1. The threads share them: a million points have a million
-/// hashes.
+/// The hashes [points] of points first to first + points - 1. The threads share them: a million points have a
+/// million hashes. @pre first + points <= schema.points
 std::vector<std::uint64_t> point_hashes(const FileSchema& schema, std::uint64_t first, std::uint64_t points);
 
 inline bool is_ragged(const FileSchema& schema) { return std::holds_alternative<LayersOf>(schema.layers); }
